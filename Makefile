@@ -1,0 +1,42 @@
+# Each target is one line a newcomer can run. RACE, FUZZTIME and BROKERS may be set on the command line.
+GO       ?= go
+BROKERS  ?= localhost:9092
+FUZZTIME ?= 30s
+RACE     ?= ./log/... ./replication/... ./txn/... ./broker/...
+KGO      := v1.22.2
+
+.PHONY: build test race check cross golden fuzz bench conform kgo
+
+build: ## the binary, in bin/
+	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
+
+test: ## everything that needs no network and no other program
+	$(GO) test -shuffle=on -timeout 10m ./...
+
+race: ## the packages with goroutines, under the race detector
+	$(GO) test -race -short -timeout 15m $(RACE)
+
+check: ## formatting, vet, staticcheck, import directions
+	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) test -count=1 -run 'TestImportsPointDown|TestRules' ./cmd
+
+cross: ## laptops: darwin, windows, linux on amd64 and arm64
+	@for t in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do \
+		echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/oncelog || exit 1; done
+
+golden: ## rewrite the golden files; read the diff before you commit it
+	$(GO) test ./txn/... ./broker/... ./cmd/... -golden
+
+fuzz: ## each fuzz target for FUZZTIME
+	tools/fuzz.sh $(FUZZTIME)
+
+bench: ## micro-benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...
+
+conform: ## the conformance suite against BROKERS
+	$(GO) test -count=1 ./conformance -args -brokers $(BROKERS)
+
+kgo: build ## franz-go's own integration suite at $(KGO) against this broker
+	tools/kgo.sh $(KGO)
