@@ -1,0 +1,70 @@
+package protocol
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// lengthSize is the frame's length prefix, in bytes.
+	lengthSize = 4
+	// minFrame is the smallest request: key, version and correlation id.
+	minFrame = 8
+	// firstChunk is how much is allocated for a frame before any of it came;
+	// it is the size that the reader's own buffer should have.
+	firstChunk = 64 << 10
+)
+
+// ReadFrame reads one length-prefixed frame and returns it without its length.
+// maxBytes is socket.request.max.bytes.
+//
+// The frame is read into buf where it fits, so that a caller may hand back the
+// buffer of an earlier frame. Otherwise it gets a buffer of exactly its size
+// when all of it is there already or it is small, and one that doubles as bytes
+// arrive when not: a length alone never allocates more than 64 KiB.
+//
+// Errors: io.EOF when the stream ends between two frames, ErrClose for a length
+// that cannot be right, io.ErrUnexpectedEOF and the reader's own errors.
+func ReadFrame(r *bufio.Reader, maxBytes int32, buf []byte) ([]byte, error) {
+	prefix, err := r.Peek(lengthSize)
+	if err != nil {
+		if len(prefix) > 0 && errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	size := int32(binary.BigEndian.Uint32(prefix))
+	if size < minFrame || size > maxBytes {
+		return nil, fmt.Errorf("frame of %d bytes, want %d to %d: %w", size, minFrame, maxBytes, ErrClose)
+	}
+	if _, err := r.Discard(lengthSize); err != nil {
+		return nil, err
+	}
+	return readBody(r, int(size), buf)
+}
+
+func readBody(r *bufio.Reader, size int, buf []byte) ([]byte, error) {
+	if cap(buf) < size {
+		buf = make([]byte, min(size, max(firstChunk, r.Buffered(), cap(buf))))
+	}
+	buf = buf[:min(size, cap(buf))]
+	for filled := 0; ; {
+		n, err := io.ReadFull(r, buf[filled:])
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		filled += n
+		if filled == size {
+			return buf, nil
+		}
+		grown := make([]byte, min(size, 2*filled))
+		copy(grown, buf)
+		buf = grown
+	}
+}
