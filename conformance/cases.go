@@ -1,0 +1,18 @@
+package conformance
+
+// Cases lists every case in the order of a report: by area, section and
+// number.
+func Cases() []Case {
+	return []Case{
+		idempotenceWindowNewest,
+		idempotenceWindowFifth,
+		idempotenceWindowSixth,
+		idempotenceSequenceGap,
+		idempotenceEpochFirst,
+		idempotenceEpochOld,
+		idempotenceUnknownProducer,
+		idempotenceWrapSingle,
+		idempotenceWrapBatch,
+		idempotenceAcksOne,
+	}
+}
