@@ -14,5 +14,17 @@ func Cases() []Case {
 		idempotenceWrapSingle,
 		idempotenceWrapBatch,
 		idempotenceAcksOne,
+		produceMinISR,
+		txnMappingEnd,
+		txnMappingInit,
+		txnMappingZero,
+		txnInitOpen,
+		txnInitAborts,
+		txnZombieEndInflight,
+		txnZombieProduceInflight,
+		txnZombieSettled,
+		txnEmptyCommit,
+		txnEmptyAbort,
+		txnRetryEnd,
 	}
 }

@@ -207,3 +207,21 @@ func (t *T) close() {
 	clear(t.conns)
 	t.extra = nil
 }
+
+// observe keeps what was seen where several answers are right.
+func (t *T) observe(what string, seen string) { t.record(what, true, "any", seen) }
+
+// protocols lists the transaction protocols the target speaks.
+func (t *T) protocols() []int {
+	var all []int
+	if t.cluster.missing(tv1()) == "" {
+		all = append(all, 1)
+	}
+	if t.cluster.missing(tv2()) == "" {
+		all = append(all, 2)
+	}
+	if len(all) == 0 {
+		t.skipf("%s", t.cluster.missing(tv1()))
+	}
+	return all
+}
