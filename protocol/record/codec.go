@@ -1,0 +1,252 @@
+package record
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/snappy/xerial"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// Codecs, the low attribute bits. Source: org.apache.kafka.common.record.CompressionType.
+const (
+	CodecNone   int8 = 0
+	CodecGzip   int8 = 1
+	CodecSnappy int8 = 2
+	CodecLZ4    int8 = 3
+	CodecZstd   int8 = 4
+)
+
+const (
+	// minDecompressed is the smallest buffer, in bytes.
+	minDecompressed = 64 << 10
+	// maxStored bounds what a stored batch may decompress to.
+	maxStored = 1 << 30
+	// maxZstdWindow is the window of zstd's level 22.
+	maxZstdWindow = 128 << 20
+	// zstdBlock is what the smallest zstd block, 4 bytes, can become.
+	zstdBlock = 128 << 10
+	// snappyRatio is above what snappy can reach: 3 bytes become 64.
+	snappyRatio = 22
+)
+
+var errCompressed = errors.New("compressed records are broken")
+
+// decompress puts the decompressed src into dst's memory, or into new memory
+// that spent allows.
+//
+// Errors: errTooLarge, errBudget, else broken input.
+func decompress(dst, src []byte, codec int8, spent *spending) ([]byte, error) {
+	if err := spent.reserve(cap(dst)); err != nil {
+		return nil, err
+	}
+	switch codec {
+	case CodecNone:
+		return src, nil
+	case CodecGzip:
+		return gunzip(dst, src, spent)
+	case CodecSnappy:
+		return unsnappy(dst, src, spent)
+	case CodecLZ4:
+		return unlz4(dst, src, spent)
+	case CodecZstd:
+		return unzstd(dst, src, spent)
+	}
+	return nil, fmt.Errorf("codec %d is unknown: %w", codec, errCompressed)
+}
+
+// A gzipReader and an lz4Reader keep their windows for the next batch.
+type gzipReader struct {
+	gzip.Reader
+	src bytes.Reader
+}
+
+type lz4Reader struct {
+	lz4.Reader
+	src bytes.Reader
+}
+
+var (
+	gzipReaders = sync.Pool{New: func() any { return new(gzipReader) }}
+	lz4Readers  = sync.Pool{New: func() any { return new(lz4Reader) }}
+)
+
+func gunzip(dst, src []byte, spent *spending) ([]byte, error) {
+	r := gzipReaders.Get().(*gzipReader)
+	defer gzipReaders.Put(r)
+	r.src.Reset(src)
+	if err := r.Reset(&r.src); err != nil {
+		return nil, fmt.Errorf("gzip: %w: %w", err, errCompressed)
+	}
+	return readAll(dst, r, spent)
+}
+
+func unlz4(dst, src []byte, spent *spending) ([]byte, error) {
+	r := lz4Readers.Get().(*lz4Reader)
+	defer lz4Readers.Put(r)
+	r.src.Reset(src)
+	r.Reset(&r.src)
+	return readAll(dst, r, spent)
+}
+
+func readAll(dst []byte, r io.Reader, spent *spending) (_ []byte, err error) {
+	for dst = dst[:0]; ; {
+		if len(dst) == cap(dst) {
+			if dst, err = spent.grow(dst, 2); err != nil {
+				return nil, err
+			}
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		if len(dst) > spent.limit {
+			return nil, fmt.Errorf("%d bytes: %w", spent.limit, errTooLarge)
+		}
+		if errors.Is(err, io.EOF) {
+			return dst, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", err, errCompressed)
+		}
+	}
+}
+
+// Framing of snappy-java: a magic with two versions, then blocks with their
+// lengths. librdkafka and others send one bare block instead.
+const (
+	xerialMagic  = "\x82SNAPPY\x00"
+	xerialHeader = 16
+)
+
+func unsnappy(dst, src []byte, spent *spending) ([]byte, error) {
+	dst = dst[:0]
+	if len(src) < xerialHeader || string(src[:len(xerialMagic)]) != xerialMagic {
+		return snappyBlock(dst, src, spent)
+	}
+	var err error
+	for src = src[xerialHeader:]; len(src) > 0; {
+		if len(src) < 4 {
+			return nil, fmt.Errorf("snappy: %d bytes after the last block: %w", len(src), errCompressed)
+		}
+		size := int64(binary.BigEndian.Uint32(src))
+		if src = src[4:]; size > int64(len(src)) {
+			return nil, fmt.Errorf("snappy: block of %d bytes in %d: %w", size, len(src), errCompressed)
+		}
+		if dst, err = snappyBlock(dst, src[:size], spent); err != nil {
+			return nil, err
+		}
+		src = src[size:]
+	}
+	return dst, nil
+}
+
+func snappyBlock(dst, src []byte, spent *spending) ([]byte, error) {
+	size, err := s2.DecodedLen(src)
+	if err != nil || size > snappyRatio*len(src) {
+		return nil, fmt.Errorf("snappy: %d bytes cannot become %d: %w", len(src), size, errCompressed)
+	}
+	if len(dst)+size > spent.limit {
+		return nil, fmt.Errorf("%d bytes: %w", spent.limit, errTooLarge)
+	}
+	for cap(dst)-len(dst) < size {
+		if dst, err = spent.grow(dst, 2); err != nil {
+			return nil, err
+		}
+	}
+	got, err := s2.Decode(dst[len(dst):len(dst)+size], src)
+	if err != nil || len(got) != size {
+		return nil, fmt.Errorf("snappy: %w: %w", err, errCompressed)
+	}
+	return dst[:len(dst)+size], nil
+}
+
+// The zstd coders are made before main so that the channels inside them belong
+// to no synctest bubble. They are safe for concurrent use.
+var (
+	zstdDecoder = newZstdDecoder()
+	zstdEncoder = newZstdEncoder()
+)
+
+func newZstdDecoder() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecodeAllCapLimit(true),
+		zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+	if err != nil {
+		panic(err) // the options above are constants
+	}
+	return d
+}
+
+func newZstdEncoder() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic(err) // the options above are constants
+	}
+	e.EncodeAll([]byte{0}, nil) // makes its channel now
+	return e
+}
+
+// unzstd retries with more room instead of trusting the content size that the
+// frame claims.
+func unzstd(dst, src []byte, spent *spending) (_ []byte, err error) {
+	most := (len(src)/3 + 1) * zstdBlock
+	for dst = dst[:0]; ; {
+		if cap(dst) > 0 {
+			got, err := zstdDecoder.DecodeAll(src, dst)
+			if err == nil && len(got) <= spent.limit {
+				return got, nil
+			}
+			if err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+				return nil, fmt.Errorf("zstd: %w: %w", err, errCompressed)
+			}
+		}
+		if cap(dst) > most {
+			return nil, fmt.Errorf("zstd: %d bytes cannot become more than %d: %w", len(src), most, errCompressed)
+		}
+		if dst, err = spent.grow(dst, 4); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// compress appends src, compressed, to dst.
+func compress(dst, src []byte, codec int8) []byte {
+	switch codec {
+	case CodecSnappy:
+		return append(dst, xerial.Encode(nil, src)...)
+	case CodecZstd:
+		return zstdEncoder.EncodeAll(src, dst)
+	}
+	out := bytes.NewBuffer(dst)
+	var w io.WriteCloser
+	switch codec {
+	case CodecGzip:
+		w = gzip.NewWriter(out)
+	case CodecLZ4:
+		w = newLZ4Writer(out)
+	default:
+		panic(fmt.Sprintf("record: codec %d is unknown", codec))
+	}
+	if _, err := w.Write(src); err != nil {
+		panic(err) // a bytes.Buffer takes everything
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}
+
+// newLZ4Writer writes the frames that Kafka's own writer does: independent
+// blocks of 64 KiB without checksums. Source: Lz4BlockOutputStream.
+func newLZ4Writer(out io.Writer) io.WriteCloser {
+	w := lz4.NewWriter(out)
+	if err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)); err != nil {
+		panic(err) // the options are constants
+	}
+	return w
+}

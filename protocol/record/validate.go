@@ -1,0 +1,228 @@
+package record
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// defaultDecompressed leaves room for 64 MiB of values and what frames them.
+const defaultDecompressed = 64<<20 + 64<<10
+
+// Limits is what the topic and the broker allow a client's batch.
+type Limits struct {
+	MaxBytes int   // max.message.bytes; 0: no limit
+	Now      int64 // the broker's clock in milliseconds
+	// TimestampBefore and TimestampAfter bound how far a record's timestamp
+	// may lie before and after Now; 0: no limit, less than 1 ms: not at all
+	// (message.timestamp.before.max.ms, message.timestamp.after.max.ms).
+	TimestampBefore, TimestampAfter time.Duration
+	// LogAppendTime says that the topic's timestamps are the broker's, so that
+	// those of the client do not count (message.timestamp.type).
+	LogAppendTime bool
+	Compacted     bool    // records need a key (cleanup.policy=compact)
+	NoZstd        bool    // Produce before v7
+	Decompressed  int     // bytes of one batch, decompressed; 0: 64 MiB
+	Budget        *Budget // of the process; nil: none
+}
+
+// Info is what validation found besides.
+type Info struct {
+	MaxTimestamp int64 // largest record timestamp in milliseconds, -1 for none
+	RawBytes     int   // the records decompressed
+}
+
+// Invalid says which rule a batch broke. It unwraps to a *kerr.Error.
+type Invalid struct {
+	Record int32 // index within the batch, -1 when the batch itself is wrong
+	Reason string
+	Err    *kerr.Error
+}
+
+// Error has the record, the reason and Kafka's name of the code.
+func (e *Invalid) Error() string {
+	if e.Record < 0 {
+		return e.Reason + ": " + e.Err.Message
+	}
+	return fmt.Sprintf("record %d: %s: %s", e.Record, e.Reason, e.Err.Message)
+}
+
+// Unwrap gives the Kafka error.
+func (e *Invalid) Unwrap() error { return e.Err }
+
+func invalid(code *kerr.Error, format string, args ...any) error {
+	return &Invalid{Record: -1, Reason: fmt.Sprintf(format, args...), Err: code}
+}
+
+// Validate checks that b is exactly one batch that a client may append. It
+// changes nothing; Rewrite brings the batch into the form that is stored.
+//
+// Every record is walked: in place without an allocation, or, when compressed,
+// in a pooled buffer. It is stricter than Kafka: offset deltas count 0, 1, 2,
+// lengths are -1 or more, timestamps are -1 or more.
+//
+// Errors are *Invalid: InvalidRecord, CorruptMessage, InvalidTimestamp,
+// MessageTooLarge, UnsupportedCompressionType, and RequestTimedOut when the
+// budget is spent (the client tries again). Source: ProduceRequest.validateRecords,
+// UnifiedLog.analyzeAndValidateRecords, LogValidator.
+func Validate(b []byte, l Limits) (Batch, Info, error) {
+	batch, err := one(b)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	if err := l.checkHeader(batch); err != nil {
+		return nil, Info{}, err
+	}
+	info, err := l.checkRecords(batch)
+	if err != nil {
+		return nil, Info{}, err
+	}
+	return batch, info, nil
+}
+
+// one checks the framing: b is one batch of magic 2, whole, and no more.
+func one(b []byte) (Batch, error) {
+	if len(b) <= magicAt {
+		return nil, invalid(kerr.InvalidRecord, "%d bytes are no record batch", len(b))
+	}
+	batch := Batch(b)
+	length, magic := batch.Length(), batch.Magic()
+	if length < HeaderSize-LogOverhead || length > math.MaxInt32-LogOverhead {
+		return nil, invalid(kerr.CorruptMessage, "batch length %d", length)
+	}
+	switch {
+	case magic < 0 || magic > magicV2:
+		return nil, invalid(kerr.CorruptMessage, "batch magic %d", magic)
+	case magic < magicV2:
+		return nil, invalid(kerr.InvalidRecord, "batch magic %d, want %d", magic, magicV2)
+	case batch.Size() > len(b):
+		return nil, invalid(kerr.InvalidRecord, "batch of %d bytes is cut after %d", batch.Size(), len(b))
+	case batch.Size() < len(b):
+		return nil, invalid(kerr.InvalidRecord, "%d bytes follow the batch; a partition takes one batch", len(b)-batch.Size())
+	}
+	return batch, nil
+}
+
+// checkHeader is everything that needs no record, with the checksum.
+func (l *Limits) checkHeader(b Batch) error {
+	attributes := binary.BigEndian.Uint16(b[attributesAt:])
+	switch {
+	case b.BaseOffset() != 0:
+		return invalid(kerr.InvalidRecord, "base offset %d, want 0", b.BaseOffset())
+	case l.MaxBytes > 0 && len(b) > l.MaxBytes:
+		return invalid(kerr.MessageTooLarge, "batch of %d bytes, limit %d", len(b), l.MaxBytes)
+	case b.CRC() != b.Checksum():
+		return invalid(kerr.CorruptMessage, "checksum %#08x, computed %#08x", b.CRC(), b.Checksum())
+	case b.Codec() > CodecZstd:
+		return invalid(kerr.UnsupportedCompressionType, "codec %d", b.Codec())
+	case b.Codec() == CodecZstd && l.NoZstd:
+		return invalid(kerr.UnsupportedCompressionType, "zstd needs Produce v7")
+	case attributes&controlBit != 0:
+		return invalid(kerr.InvalidRecord, "clients may not write control batches")
+	case attributes&deleteHorizonBit != 0:
+		return invalid(kerr.InvalidRecord, "clients may not set a delete horizon")
+	case attributes&logAppendTimeBit != 0:
+		return invalid(kerr.InvalidTimestamp, "clients may not set LogAppendTime")
+	case b.Count() <= 0:
+		return invalid(kerr.InvalidRecord, "record count %d", b.Count())
+	case b.LastOffsetDelta() != b.Count()-1:
+		return invalid(kerr.InvalidRecord, "last offset delta %d with %d records", b.LastOffsetDelta(), b.Count())
+	}
+	return checkProducer(b)
+}
+
+func checkProducer(b Batch) error {
+	switch {
+	case b.ProducerID() < -1:
+		return invalid(kerr.InvalidRecord, "producer id %d", b.ProducerID())
+	case b.ProducerID() == -1 && b.IsTransactional():
+		return invalid(kerr.InvalidRecord, "transactional batch without a producer id")
+	case b.ProducerID() == -1:
+		return nil
+	case b.BaseSequence() < 0:
+		return invalid(kerr.InvalidRecord, "base sequence %d with producer id %d", b.BaseSequence(), b.ProducerID())
+	case b.ProducerEpoch() < 0:
+		return invalid(kerr.InvalidRecord, "producer epoch %d with producer id %d", b.ProducerEpoch(), b.ProducerID())
+	}
+	return nil
+}
+
+// scratch holds the *Buffers of compressed batches.
+var scratch = sync.Pool{New: func() any { return new(Buffers) }}
+
+// keepScratch is the largest buffer, in bytes, that is kept for the next batch.
+const keepScratch = 4 << 20
+
+func (l *Limits) checkRecords(b Batch) (Info, error) {
+	if b.Codec() == CodecNone {
+		return l.walk(b, b[HeaderSize:])
+	}
+	buf := scratch.Get().(*Buffers)
+	defer func() {
+		if cap(buf.data) <= keepScratch {
+			scratch.Put(buf)
+		}
+	}()
+	spent := spending{limit: l.Decompressed, budget: l.Budget}
+	if spent.limit == 0 {
+		spent.limit = defaultDecompressed
+	}
+	defer spent.release()
+	data, err := decompress(buf.data, b[HeaderSize:], b.Codec(), &spent)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return Info{}, invalid(kerr.MessageTooLarge, "%v", err)
+	case errors.Is(err, errBudget):
+		return Info{}, invalid(kerr.RequestTimedOut, "%v", err)
+	case err != nil:
+		return Info{}, invalid(kerr.CorruptMessage, "%v", err)
+	}
+	buf.data = data
+	return l.walk(b, data)
+}
+
+// walk checks all records of the batch; data holds them decompressed.
+func (l *Limits) walk(b Batch, data []byte) (Info, error) {
+	info := Info{MaxTimestamp: -1, RawBytes: len(data)}
+	base := b.BaseTimestamp()
+	for i := range b.Count() {
+		var v view
+		size, why := walkRecord(data, &v)
+		switch {
+		case why != "":
+			return info, &Invalid{Record: i, Reason: string(why), Err: kerr.InvalidRecord}
+		case v.offsetDelta != i:
+			return info, &Invalid{Record: i, Reason: fmt.Sprintf("offset delta %d", v.offsetDelta), Err: kerr.InvalidRecord}
+		case l.Compacted && v.keySize < 0:
+			return info, &Invalid{Record: i, Reason: "a compacted topic needs a key in each record", Err: kerr.InvalidRecord}
+		}
+		timestamp := base + v.timestampDelta
+		if !l.LogAppendTime && timestamp != -1 {
+			if err := l.checkTimestamp(i, timestamp, base, v.timestampDelta); err != nil {
+				return info, err
+			}
+		}
+		info.MaxTimestamp = max(info.MaxTimestamp, timestamp)
+		data = data[size:]
+	}
+	if len(data) > 0 {
+		return info, invalid(kerr.InvalidRecord, "%d bytes after record %d, the last", len(data), b.Count()-1)
+	}
+	return info, nil
+}
+
+func (l *Limits) checkTimestamp(i int32, timestamp, base, delta int64) error {
+	overflow := (delta > 0) != (timestamp > base) && delta != 0
+	late := l.TimestampBefore != 0 && timestamp < l.Now-l.TimestampBefore.Milliseconds()
+	early := l.TimestampAfter != 0 && timestamp > l.Now+l.TimestampAfter.Milliseconds()
+	if timestamp < -1 || overflow || late || early {
+		return &Invalid{Record: i, Err: kerr.InvalidTimestamp, Reason: fmt.Sprintf(
+			"timestamp %d at %d, allowed %s before and %s after", timestamp, l.Now, l.TimestampBefore, l.TimestampAfter)}
+	}
+	return nil
+}
