@@ -87,8 +87,8 @@ const (
 	codeTransactionAbortable    int16 = 120
 )
 
-// tries are the answers that only ask a client to come back: the coordinator
-// is loading, unknown or moved.
+// isCoordinatorMoving tells the answers that only ask a client to come back:
+// the coordinator is loading, unknown or moved.
 func isCoordinatorMoving(code int16) bool {
 	switch code {
 	case codeCoordinatorLoading, codeCoordinatorNotAvailable, codeNotCoordinator:

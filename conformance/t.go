@@ -80,6 +80,11 @@ func (t *T) mustCode(what string, got int16, want ...int16) {
 	}
 }
 
+// refused demands any error: which one depends on how far things are.
+func (t *T) refused(what string, got int16) bool {
+	return t.record(what, got != codeNone, "any error", codeName(got))
+}
+
 // equal demands that two values print the same.
 func (t *T) equal(what string, got, want any) bool {
 	g, w := fmt.Sprint(got), fmt.Sprint(want)
