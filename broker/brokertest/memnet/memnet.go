@@ -1,0 +1,264 @@
+// Package memnet is a network in memory, for tests: listeners and connections
+// on which goroutines wait as a testing/synctest bubble needs it.
+package memnet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// A Network is a set of listeners and connections in memory. Goroutines wait in
+// it on channels and conditions only, so it works in a synctest bubble. Any
+// number of goroutines may use it.
+type Network struct {
+	mu        sync.Mutex
+	listeners map[string]*memListener
+	nextPort  int
+}
+
+// New makes a network without listeners.
+func New() *Network {
+	return &Network{listeners: map[string]*memListener{}, nextPort: 40000}
+}
+
+// Listen opens a listener; port 0 is given a free port. It has the shape of
+// net.Listen.
+func (n *Network) Listen(network, address string) (net.Listener, error) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.Atoi(portText)
+	if err != nil {
+		return nil, err
+	}
+	ip := net.ParseIP(host)
+	if ip == nil {
+		ip = net.IPv4(127, 0, 0, 1)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if port == 0 {
+		n.nextPort++
+		port = n.nextPort
+	}
+	addr := &net.TCPAddr{IP: ip, Port: port}
+	if n.listeners[portKey(port)] != nil {
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: errors.New("address already in use")}
+	}
+	l := &memListener{network: n, addr: addr, accept: make(chan net.Conn), closed: make(chan struct{})}
+	n.listeners[portKey(port)] = l
+	return l, nil
+}
+
+func portKey(port int) string { return strconv.Itoa(port) }
+
+// Dial connects to the listener on the address's port; the host may be any. It
+// has the shape of net.Dialer.DialContext.
+func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	l := n.listeners[port]
+	n.nextPort++
+	from := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: n.nextPort}
+	n.mu.Unlock()
+	if l == nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s: connection refused", address)}
+	}
+	client, server := pipe(from, l.addr)
+	select {
+	case l.accept <- server:
+		return client, nil
+	case <-l.closed:
+		return nil, &net.OpError{Op: "dial", Net: network, Addr: l.addr, Err: errors.New("connection refused")}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+type memListener struct {
+	network *Network
+	addr    *net.TCPAddr
+	accept  chan net.Conn
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func (l *memListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.accept:
+		return c, nil
+	case <-l.closed:
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.addr, Err: net.ErrClosed}
+	}
+}
+
+func (l *memListener) Close() error {
+	l.once.Do(func() {
+		l.network.mu.Lock()
+		delete(l.network.listeners, portKey(l.addr.Port))
+		l.network.mu.Unlock()
+		close(l.closed)
+	})
+	return nil
+}
+
+func (l *memListener) Addr() net.Addr { return l.addr }
+
+// maxBuffered is how many bytes one direction holds before a writer waits, as
+// the socket buffers of a kernel do.
+const maxBuffered = 256 << 10
+
+// A stream is one direction of a connection.
+type stream struct {
+	mu     sync.Mutex
+	moved  *sync.Cond // bytes, space, a close or a deadline
+	data   []byte
+	ended  bool // the writer closed: what is left may be read
+	broken bool // the reader closed: writing fails
+}
+
+func newStream() *stream {
+	s := new(stream)
+	s.moved = sync.NewCond(&s.mu)
+	return s
+}
+
+// A deadline wakes the waiters of a stream when it passes. Its fields are
+// guarded by the stream's mutex.
+type deadline struct {
+	at    time.Time
+	timer *time.Timer
+}
+
+func (d *deadline) passed() bool { return !d.at.IsZero() && !time.Now().Before(d.at) }
+
+func (d *deadline) set(s *stream, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.timer != nil {
+		d.timer.Stop()
+		d.timer = nil
+	}
+	d.at = at
+	if wait := time.Until(at); !at.IsZero() && wait > 0 {
+		d.timer = time.AfterFunc(wait, s.wake)
+	}
+	s.moved.Broadcast()
+}
+
+func (s *stream) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moved.Broadcast()
+}
+
+// memConn is one end of a connection.
+type memConn struct {
+	local, remote net.Addr
+	in, out       *stream
+	read, write   deadline // of in and of out
+	closed        bool     // guarded by in.mu
+}
+
+// pipe makes the two ends of a connection.
+func pipe(client, server net.Addr) (net.Conn, net.Conn) {
+	up, down := newStream(), newStream()
+	return &memConn{local: client, remote: server, in: down, out: up}, &memConn{local: server, remote: client, in: up, out: down}
+}
+
+func (c *memConn) Read(b []byte) (int, error) {
+	s := c.in
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		switch {
+		case c.closed:
+			return 0, net.ErrClosed
+		case c.read.passed():
+			return 0, os.ErrDeadlineExceeded
+		case len(s.data) > 0:
+			n := copy(b, s.data)
+			s.data = s.data[n:]
+			s.moved.Broadcast()
+			return n, nil
+		case s.ended:
+			return 0, io.EOF
+		case len(b) == 0:
+			return 0, nil
+		}
+		s.moved.Wait()
+	}
+}
+
+func (c *memConn) Write(b []byte) (int, error) {
+	s := c.out
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	written := 0
+	for {
+		switch {
+		case s.ended:
+			return written, net.ErrClosed
+		case s.broken:
+			return written, io.ErrClosedPipe
+		case c.write.passed():
+			return written, os.ErrDeadlineExceeded
+		}
+		if room := maxBuffered - len(s.data); room > 0 {
+			n := min(room, len(b)-written)
+			s.data = append(s.data, b[written:written+n]...)
+			written += n
+			s.moved.Broadcast()
+		}
+		if written == len(b) {
+			return written, nil
+		}
+		s.moved.Wait()
+	}
+}
+
+// Close ends both directions. What was written may still be read by the peer.
+func (c *memConn) Close() error {
+	c.read.set(c.in, time.Time{})
+	c.write.set(c.out, time.Time{})
+	c.in.mu.Lock()
+	c.closed, c.in.broken = true, true
+	c.in.data = nil
+	c.in.moved.Broadcast()
+	c.in.mu.Unlock()
+	c.out.mu.Lock()
+	c.out.ended = true
+	c.out.moved.Broadcast()
+	c.out.mu.Unlock()
+	return nil
+}
+
+func (c *memConn) LocalAddr() net.Addr  { return c.local }
+func (c *memConn) RemoteAddr() net.Addr { return c.remote }
+
+func (c *memConn) SetDeadline(t time.Time) error {
+	c.read.set(c.in, t)
+	c.write.set(c.out, t)
+	return nil
+}
+
+func (c *memConn) SetReadDeadline(t time.Time) error {
+	c.read.set(c.in, t)
+	return nil
+}
+
+func (c *memConn) SetWriteDeadline(t time.Time) error {
+	c.write.set(c.out, t)
+	return nil
+}

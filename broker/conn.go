@@ -1,0 +1,185 @@
+package broker
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/oncelog/oncelog/protocol"
+)
+
+const (
+	// readerSize lets a request header and body arrive in one read.
+	readerSize = 64 << 10
+	// watchAfter is how long a request may take before its connection is read
+	// ahead to see whether the peer is still there.
+	watchAfter = 100 * time.Millisecond
+	// replySize is the first size of a reply buffer.
+	replySize = 4 << 10
+)
+
+var errPeerGone = errors.New("the peer closed the connection")
+
+// A conn serves one connection in one goroutine: a request is answered before
+// the next is read, so that answers are in order and a peer that does not read
+// them is not read from.
+//
+// While a request waits for longer than watchAfter, a second goroutine reads
+// ahead; the two never use the reader at a time.
+type conn struct {
+	server *server
+	net    net.Conn
+	reader *bufio.Reader
+	info   *protocol.Conn
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	watch   *time.Timer
+	watched chan struct{} // one message when the watcher ends
+	// keep is set by a handler that left the frame to somebody else.
+	keep atomic.Bool
+}
+
+// connKey finds the conn of a request's context.
+type connKey struct{}
+
+func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
+	k := &conn{server: s, net: c, reader: bufio.NewReaderSize(c, readerSize), info: info, watched: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	k.cancel = cancel
+	k.ctx = protocol.WithConn(context.WithValue(ctx, connKey{}, k), info)
+	k.watch = time.AfterFunc(time.Hour, k.watchPeer)
+	k.watch.Stop()
+	return k
+}
+
+// keepFrame says that the frame of this request may still be read after its
+// answer, so its buffer must not be used again.
+func keepFrame(ctx context.Context) {
+	if c, ok := ctx.Value(connKey{}).(*conn); ok {
+		c.keep.Store(true)
+	}
+}
+
+// run serves until the peer leaves, breaks the protocol or is idle for too
+// long, or the server closes. It returns why, nil for an ordinary end.
+func (c *conn) run() error {
+	defer c.cancel(errPeerGone)
+	for !c.server.closing.Load() {
+		frame, err := c.next()
+		if err != nil {
+			return ordinary(err)
+		}
+		err = c.answer(frame)
+		if !c.keep.Swap(false) {
+			c.server.buffers.put(frame)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ordinary turns the ways in which a connection may well end into nil.
+func ordinary(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// next waits for a request and reads it into a pooled buffer.
+func (c *conn) next() ([]byte, error) {
+	idle := c.server.settings().connectionsMaxIdle
+	if err := c.net.SetReadDeadline(after(idle)); err != nil {
+		return nil, err
+	}
+	if c.server.closing.Load() { // stop has set its own deadline, perhaps before ours
+		return nil, net.ErrClosed
+	}
+	prefix, err := c.reader.Peek(4)
+	if err != nil {
+		return nil, err
+	}
+	limit := c.server.settings().requestMaxBytes
+	var buf []byte
+	if size := int32(binary.BigEndian.Uint32(prefix)); size > 0 && size <= limit {
+		buf = c.server.buffers.get(int(size))
+	}
+	return protocol.ReadFrame(c.reader, limit, buf)
+}
+
+func after(d time.Duration) time.Time {
+	if d < 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// answer serves one request and writes its reply with one Write.
+func (c *conn) answer(frame []byte) error {
+	began := time.Now()
+	dst := c.server.buffers.get(replySize)
+	if dst == nil {
+		dst = make([]byte, 0, replySize)
+	}
+	c.watch.Reset(watchAfter)
+	reply, err := c.server.table.Serve(c.ctx, frame, dst)
+	c.endWatch()
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	c.server.observe(frame, len(reply), time.Since(began))
+	if reply == nil || cap(reply) != cap(dst) {
+		c.server.buffers.put(dst)
+	}
+	if reply == nil {
+		return nil
+	}
+	if idle := c.server.settings().connectionsMaxIdle; idle >= 0 {
+		if err := c.net.SetWriteDeadline(time.Now().Add(idle)); err != nil {
+			return ordinary(err)
+		}
+	}
+	_, err = c.net.Write(reply)
+	c.server.buffers.put(reply)
+	if err != nil {
+		return fmt.Errorf("write a reply: %w", err)
+	}
+	return nil
+}
+
+// watchPeer reads ahead while a request waits, to end it when the peer leaves.
+// It gives up when the reader is full of further requests.
+func (c *conn) watchPeer() {
+	defer func() { c.watched <- struct{}{} }()
+	for c.reader.Buffered() < c.reader.Size() {
+		_, err := c.reader.Peek(c.reader.Buffered() + 1)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+		if err != nil {
+			c.cancel(errPeerGone)
+			return
+		}
+	}
+}
+
+// endWatch stops the watcher, if it was started, and waits for it.
+func (c *conn) endWatch() {
+	if c.watch.Stop() {
+		return
+	}
+	// An error here is one that the next read reports.
+	_ = c.net.SetReadDeadline(time.Unix(1, 0))
+	<-c.watched
+}

@@ -1,0 +1,229 @@
+package broker
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oncelog/oncelog/broker/brokertest/memnet"
+	"github.com/oncelog/oncelog/protocol"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// startServer serves a table on an in-memory network.
+func startServer(t *testing.T, static map[string]string, apis ...protocol.API) (*server, *memnet.Network) {
+	t.Helper()
+	table, err := protocol.NewTable(apis...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := mustSettings(t, static)
+	network := memnet.New()
+	l, err := network.Listen("tcp", "127.0.0.1:9092")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(table, func() *settings { return s }, slog.New(slog.DiscardHandler))
+	srv.serve(l, "PLAINTEXT")
+	return srv, network
+}
+
+func dial(t *testing.T, network *memnet.Network) net.Conn {
+	t.Helper()
+	c, err := network.Dial(t.Context(), "tcp", "127.0.0.1:9092")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// send writes a request with a correlation id of its own.
+func send(t *testing.T, c net.Conn, correlation int32, r kmsg.Request) {
+	t.Helper()
+	b := []byte{0, 0, 0, 0}
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Key()))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.GetVersion()))
+	b = binary.BigEndian.AppendUint32(b, uint32(correlation))
+	b = append(b, 0xff, 0xff) // no client id
+	if r.IsFlexible() {
+		b = append(b, 0)
+	}
+	b = r.AppendTo(b)
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	if _, err := c.Write(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// receive reads one reply and returns its correlation id.
+func receive(t *testing.T, r *bufio.Reader) int32 {
+	t.Helper()
+	head := make([]byte, 8)
+	if _, err := io.ReadFull(r, head); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Discard(int(binary.BigEndian.Uint32(head)) - 4); err != nil {
+		t.Fatal(err)
+	}
+	return int32(binary.BigEndian.Uint32(head[4:]))
+}
+
+func stop(t *testing.T, s *server) {
+	t.Helper()
+	if err := s.stop(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if n := s.connections(); n != 0 {
+		t.Errorf("%d connections after stop", n)
+	}
+}
+
+func heartbeat(wait func(context.Context) error) protocol.API {
+	return protocol.On(0, 4, func(ctx context.Context, _ *kmsg.HeartbeatRequest, _ *kmsg.HeartbeatResponse) error { return wait(ctx) })
+}
+
+func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, nil, heartbeat(func(ctx context.Context) error {
+			time.Sleep(time.Duration(50-protocol.RequestFrom(ctx).CorrelationID) * time.Millisecond)
+			return nil
+		}))
+		c := dial(t, network)
+		for i := range int32(50) {
+			send(t, c, i, kmsg.NewPtrHeartbeatRequest())
+		}
+		r := bufio.NewReader(c)
+		for i := range int32(50) {
+			if got := receive(t, r); got != i {
+				t.Fatalf("answer %d has correlation id %d", i, got)
+			}
+		}
+		stop(t, s)
+	})
+}
+
+func TestWaitingRequestEndsWhenThePeerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		s, network := startServer(t, nil, heartbeat(func(ctx context.Context) error {
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return ctx.Err()
+		}))
+		c := dial(t, network)
+		send(t, c, 1, kmsg.NewPtrHeartbeatRequest())
+		send(t, c, 2, kmsg.NewPtrHeartbeatRequest()) // read ahead, not lost
+		synctest.Wait()
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-ended; !errors.Is(err, errPeerGone) {
+			t.Errorf("the request ended with %v", err)
+		}
+		stop(t, s)
+	})
+}
+
+func TestReadAheadIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, nil, heartbeat(func(context.Context) error {
+			time.Sleep(time.Second)
+			return nil
+		}))
+		c := dial(t, network)
+		r := bufio.NewReader(c)
+		for i := range int32(3) {
+			send(t, c, i, kmsg.NewPtrHeartbeatRequest())
+			time.Sleep(300 * time.Millisecond)
+		}
+		for i := range int32(3) {
+			if got := receive(t, r); got != i {
+				t.Fatalf("answer %d has correlation id %d", i, got)
+			}
+		}
+		stop(t, s)
+	})
+}
+
+func TestStopEndsWaitingRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, nil, heartbeat(func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		}))
+		for range 3 {
+			send(t, dial(t, network), 1, kmsg.NewPtrHeartbeatRequest())
+		}
+		dial(t, network) // idle
+		synctest.Wait()
+		began := time.Now()
+		stop(t, s)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("stop took %v", took)
+		}
+	})
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	for name, static := range map[string]map[string]string{
+		"in all":          {"max.connections": "1"},
+		"from one ip":     {"max.connections.per.ip": "1"},
+		"by an exception": {"max.connections.per.ip": "9", "max.connections.per.ip.overrides": "127.0.0.1:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, network := startServer(t, static, heartbeat(func(context.Context) error { return nil }))
+				first, second := dial(t, network), dial(t, network)
+				if _, err := second.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+					t.Errorf("the second connection: %v", err)
+				}
+				if err := first.Close(); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				third := dial(t, network)
+				send(t, third, 3, kmsg.NewPtrHeartbeatRequest())
+				if got := receive(t, bufio.NewReader(third)); got != 3 {
+					t.Errorf("correlation id %d", got)
+				}
+				stop(t, s)
+			})
+		})
+	}
+}
+
+func TestIdleConnectionIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, map[string]string{"connections.max.idle.ms": "60000"}, heartbeat(func(context.Context) error { return nil }))
+		c := dial(t, network)
+		began := time.Now()
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("read: %v", err)
+		}
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("closed after %v", took)
+		}
+		stop(t, s)
+	})
+}
+
+func TestOversizedRequestClosesTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, map[string]string{"socket.request.max.bytes": "1000"}, heartbeat(func(context.Context) error { return nil }))
+		c := dial(t, network)
+		if _, err := c.Write(binary.BigEndian.AppendUint32(nil, 1001)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("read: %v", err)
+		}
+		stop(t, s)
+	})
+}

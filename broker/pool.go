@@ -1,0 +1,42 @@
+package broker
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// A bufferPool keeps byte slices by the power of two of their capacity. A
+// buffer taken from it may hold old bytes. Any number of goroutines may use it.
+type bufferPool struct {
+	classes [bufferClasses]sync.Pool
+}
+
+const (
+	// smallestBuffer is 1 << 12: smaller ones are not worth keeping.
+	smallestClass = 12
+	// bufferClasses covers 4 KiB to 64 MiB.
+	bufferClasses = 15
+)
+
+// get returns a buffer of length 0 with room for size bytes, or nil when none
+// is kept: the caller then decides how to grow.
+func (p *bufferPool) get(size int) []byte {
+	class := max(0, bits.Len(uint(max(size, 1)-1))-smallestClass)
+	if class >= bufferClasses {
+		return nil
+	}
+	if b, ok := p.classes[class].Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return nil
+}
+
+// put keeps b for later. The caller must not use it any more.
+func (p *bufferPool) put(b []byte) {
+	class := bits.Len(uint(cap(b))) - 1 - smallestClass
+	if class < 0 || class >= bufferClasses {
+		return
+	}
+	b = b[:0]
+	p.classes[class].Put(&b)
+}
