@@ -1,0 +1,148 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oncelog/oncelog/protocol/record"
+)
+
+// readBytes is how much of the log is read at a time.
+const readBytes = 1 << 20
+
+// A replay is a view and how far it has come.
+//
+// turn is held by the one goroutine that reads the log and applies; mu is the
+// view lock, held for Apply and for whoever looks at the view, never over disk.
+type replay[V View] struct {
+	turn    chan struct{} // capacity 1
+	buf     []byte        // owned by the holder of turn
+	buffers record.Buffers
+	broken  error // the batch that could not be applied; ends this view
+	persist func(view V, next int64) error
+
+	next atomic.Int64 // offset after the last applied batch; written by the holder of turn
+	mu   sync.Mutex
+	view V
+}
+
+func newReplay[V View](view V, start int64, persist func(V, int64) error) *replay[V] {
+	r := &replay[V]{turn: make(chan struct{}, 1), view: view, persist: persist}
+	if own, ok := any(view).(Resumer); ok {
+		start = own.Resume()
+	}
+	r.next.Store(start)
+	return r
+}
+
+// advance brings the view to the high watermark of this moment, at least.
+func (r *replay[V]) advance(ctx context.Context, p Partition) error {
+	target := p.HighWatermark()
+	for r.next.Load() < target {
+		select {
+		case r.turn <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		err := r.read(ctx, p)
+		<-r.turn
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read applies everything up to the high watermark. The caller holds the turn.
+func (r *replay[V]) read(ctx context.Context, p Partition) error {
+	if r.broken != nil {
+		return r.broken
+	}
+	upTo, first := p.HighWatermark(), r.next.Load()
+	for from := first; from < upTo; from = r.next.Load() {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		from = max(from, p.StartOffset())
+		got, err := p.Read(r.buf[:0], from, upTo, readBytes)
+		if err != nil {
+			if from < p.StartOffset() {
+				continue // the log start moved meanwhile
+			}
+			return fmt.Errorf("read from offset %d: %w", from, err)
+		}
+		if r.buf = got; len(got) == 0 {
+			r.next.Store(upTo) // only holes up to there
+			break
+		}
+		if r.broken = r.install(got, from); r.broken != nil {
+			return r.broken
+		}
+	}
+	if r.persist != nil && r.next.Load() != first {
+		return r.persist(r.view, r.next.Load())
+	}
+	return nil
+}
+
+// install decodes and applies the batches in b, leaving out records below from.
+func (r *replay[V]) install(b []byte, from int64) error {
+	for len(b) > 0 {
+		raw, err := record.Peek(b)
+		if err != nil {
+			return fmt.Errorf("batch at offset %d: %w", r.next.Load(), err)
+		}
+		b = b[raw.Size():]
+		batch, err := r.decode(raw, from)
+		if err != nil {
+			return fmt.Errorf("batch at offset %d: %w", raw.BaseOffset(), err)
+		}
+		if err := r.apply(batch); err != nil {
+			return fmt.Errorf("apply batch at offset %d: %w", raw.BaseOffset(), err)
+		}
+		r.next.Store(batch.NextOffset)
+	}
+	return nil
+}
+
+func (r *replay[V]) apply(b Batch) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.view.Apply(b)
+}
+
+func (r *replay[V]) decode(raw record.Batch, from int64) (Batch, error) {
+	b := Batch{
+		BaseOffset:    raw.BaseOffset(),
+		NextOffset:    raw.NextOffset(),
+		Timestamp:     raw.MaxTimestamp(),
+		ProducerID:    raw.ProducerID(),
+		ProducerEpoch: raw.ProducerEpoch(),
+		Transactional: raw.IsTransactional(),
+	}
+	if b.NextOffset <= r.next.Load() {
+		return b, errors.New("offsets do not rise")
+	}
+	if raw.IsControl() {
+		marker, ok, err := raw.Control()
+		if err != nil {
+			return b, err
+		}
+		if ok {
+			b.Control = &marker
+		}
+		return b, nil
+	}
+	for rec, err := range raw.Records(&r.buffers) {
+		if err != nil {
+			return b, err
+		}
+		if rec.Offset >= from {
+			b.Records = append(b.Records, rec)
+		}
+	}
+	return b, nil
+}

@@ -1,0 +1,216 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oncelog/oncelog/protocol/record"
+)
+
+// Update decides a change of what key names, appends it, and returns once it is
+// committed and in the view. offset is that of the first record, -1 if decide
+// asked for none.
+//
+// The key is held meanwhile: other updates of it wait, as long as their ctx
+// allows (ErrBusy after). decide runs under the view lock on a view of everything
+// committed; it is pure: it neither blocks nor changes the view. Its error is
+// returned as it is, and nothing is appended. ctx bounds the waiting before
+// decide, not the append: once enqueued, a record takes its course.
+//
+// Errors: COORDINATOR_LOAD_IN_PROGRESS while loading; NOT_COORDINATOR when this
+// node does not lead, or stopped leading, or an append ended in doubt (the record
+// may be committed or not: the shard replays before it serves again, hard-18);
+// COORDINATOR_NOT_AVAILABLE when the log cannot be replayed; otherwise why the
+// partition refused the append.
+func (s *Shard[V]) Update(ctx context.Context, key string, decide func(view V, epoch int32) (Write, error)) (offset int64, err error) {
+	t, err := s.serving(ctx)
+	if err != nil {
+		return -1, err
+	}
+	release, err := t.keys.hold(ctx, key, t.over)
+	if err != nil {
+		return -1, err
+	}
+	defer release()
+	if err := s.catchUp(ctx, t.replay, t.epoch); err != nil {
+		return -1, err
+	}
+	offset, err = s.write(t, decide)
+	if err != nil || offset < 0 {
+		return -1, err
+	}
+	if err := s.catchUp(s.ctx, t.replay, t.epoch); err != nil {
+		t.end()
+		return -1, err
+	}
+	if s.current() != t {
+		return -1, errNotCoordinator("leadership ended")
+	}
+	return offset, nil
+}
+
+// View runs fn under the view lock on a view of everything committed. fn reads
+// and must not block. A following view answers on every node; else the errors
+// are those of Update.
+func (s *Shard[V]) View(ctx context.Context, fn func(view V)) error {
+	if s.opts.Follow {
+		return s.follow(ctx, fn)
+	}
+	t, err := s.serving(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.catchUp(ctx, t.replay, t.epoch); err != nil {
+		return err
+	}
+	t.replay.mu.Lock()
+	defer t.replay.mu.Unlock()
+	if t.hasEnded() {
+		return errNotCoordinator("leadership ended")
+	}
+	fn(t.replay.view)
+	return nil
+}
+
+func (s *Shard[V]) follow(ctx context.Context, fn func(view V)) error {
+	r := s.replay.Load()
+	if r == nil {
+		return errLoading()
+	}
+	if err := s.catchUp(ctx, r, s.p.Leadership().Epoch); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fn(r.view)
+	return nil
+}
+
+// write decides and appends. The caller holds the key.
+func (s *Shard[V]) write(t *term[V], decide func(V, int32) (Write, error)) (offset int64, err error) {
+	if err := t.enter(); err != nil {
+		return -1, err
+	}
+	defer t.updates.Done()
+	w, err := t.decide(decide)
+	if err != nil || len(w.Records) == 0 {
+		return -1, err
+	}
+	offset, err = s.p.Append(s.ctx, w.batch(), AppendOptions{Epoch: t.epoch, Guard: w.Guard, TV2: w.TV2})
+	if err == nil {
+		return offset, nil
+	}
+	if errors.Is(err, ErrRefused) {
+		return -1, err
+	}
+	t.end()
+	s.nudge()
+	if s.ctx.Err() != nil {
+		return -1, errNotCoordinator("shard is closed")
+	}
+	s.logger.Warn("append ended in doubt; the shard replays", "leader_epoch", t.epoch, "err", err)
+	return -1, errNotCoordinator(fmt.Sprintf("append ended in doubt (%v)", err))
+}
+
+func (t *term[V]) decide(decide func(V, int32) (Write, error)) (Write, error) {
+	t.replay.mu.Lock()
+	defer t.replay.mu.Unlock()
+	return decide(t.replay.view, t.epoch)
+}
+
+// batch encodes the records as one batch.
+func (w Write) batch() record.Batch {
+	opts := record.NoProducer()
+	if w.Transactional {
+		opts.ProducerID, opts.ProducerEpoch, opts.Transactional = w.ProducerID, w.ProducerEpoch, true
+	}
+	b := record.NewBuilder(opts)
+	for _, rec := range w.Records {
+		b.Append(rec)
+	}
+	return b.Build()
+}
+
+// catchUp brings the view to the high watermark.
+func (s *Shard[V]) catchUp(ctx context.Context, r *replay[V], epoch int32) error {
+	err := r.advance(ctx, s.p)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		if s.ctx.Err() != nil {
+			return errNotCoordinator("shard is closed")
+		}
+		return err
+	}
+	s.failure.Store(&failure{epoch: epoch, err: err})
+	s.nudge()
+	return errFailed(err)
+}
+
+// current is the term that this node may serve under now, nil if none.
+func (s *Shard[V]) current() *term[V] {
+	t, l := s.term.Load(), s.p.Leadership()
+	if t == nil || t.hasEnded() || !l.Ready || l.Epoch != t.epoch {
+		return nil
+	}
+	return t
+}
+
+// serving returns the current term. While this node leads and loads, it parks
+// the request (hard-31).
+func (s *Shard[V]) serving(ctx context.Context) (*term[V], error) {
+	if t := s.current(); t != nil {
+		return t, nil
+	}
+	if s.opts.Park < 0 {
+		s.nudge()
+		return nil, s.unserved()
+	}
+	timer := time.NewTimer(s.opts.Park)
+	defer timer.Stop()
+	for {
+		changed, moved := *s.changed.Load(), s.p.Moved()
+		if t := s.current(); t != nil {
+			return t, nil
+		}
+		if s.ctx.Err() != nil || !s.p.Leadership().Leading || s.failed() != nil {
+			s.nudge()
+			return nil, s.unserved()
+		}
+		s.nudge()
+		select {
+		case <-changed:
+		case <-moved:
+		case <-timer.C:
+			return nil, s.unserved()
+		case <-ctx.Done():
+			return nil, s.unserved()
+		case <-s.ctx.Done():
+		}
+	}
+}
+
+// failed is the failure of the present leadership, nil if there is none.
+func (s *Shard[V]) failed() *failure {
+	if f := s.failure.Load(); f != nil && f.epoch == s.p.Leadership().Epoch {
+		return f
+	}
+	return nil
+}
+
+// unserved says why there is no term.
+func (s *Shard[V]) unserved() error {
+	switch f := s.failed(); {
+	case s.ctx.Err() != nil:
+		return errNotCoordinator("shard is closed")
+	case !s.p.Leadership().Leading:
+		return errNotCoordinator("not the leader")
+	case f != nil:
+		return errFailed(f.err)
+	default:
+		return errLoading()
+	}
+}
