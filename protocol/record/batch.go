@@ -70,7 +70,7 @@ func Peek(b []byte) (Batch, error) {
 		return nil, ErrShort
 	}
 	batch := Batch(b)
-	if batch.Length() < HeaderSize-LogOverhead {
+	if batch.Length() < HeaderSize-LogOverhead || batch.Length() > math.MaxInt32-LogOverhead {
 		return nil, fmt.Errorf("batch length %d, want at least %d: %w", batch.Length(), HeaderSize-LogOverhead, ErrCorrupt)
 	}
 	if batch.Magic() != magicV2 {

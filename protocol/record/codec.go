@@ -69,18 +69,21 @@ type gzipReader struct {
 }
 
 type lz4Reader struct {
-	lz4.Reader
+	*lz4.Reader
 	src bytes.Reader
 }
 
 var (
 	gzipReaders = sync.Pool{New: func() any { return new(gzipReader) }}
-	lz4Readers  = sync.Pool{New: func() any { return new(lz4Reader) }}
+	lz4Readers  = sync.Pool{New: func() any { return &lz4Reader{Reader: lz4.NewReader(nil)} }}
 )
 
 func gunzip(dst, src []byte, spent *spending) ([]byte, error) {
 	r := gzipReaders.Get().(*gzipReader)
-	defer gzipReaders.Put(r)
+	defer func() {
+		r.src.Reset(nil)
+		gzipReaders.Put(r)
+	}()
 	r.src.Reset(src)
 	if err := r.Reset(&r.src); err != nil {
 		return nil, fmt.Errorf("gzip: %w: %w", err, errCompressed)
@@ -90,7 +93,10 @@ func gunzip(dst, src []byte, spent *spending) ([]byte, error) {
 
 func unlz4(dst, src []byte, spent *spending) ([]byte, error) {
 	r := lz4Readers.Get().(*lz4Reader)
-	defer lz4Readers.Put(r)
+	defer func() {
+		r.src.Reset(nil)
+		lz4Readers.Put(r)
+	}()
 	r.src.Reset(src)
 	r.Reset(&r.src)
 	return readAll(dst, r, spent)

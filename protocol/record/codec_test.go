@@ -1,0 +1,106 @@
+package record
+
+import (
+	"bytes"
+	"errors"
+	"math/rand"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+var codecs = map[string]int8{"none": CodecNone, "gzip": CodecGzip, "snappy": CodecSnappy, "lz4": CodecLZ4, "zstd": CodecZstd}
+
+func noise(size int) []byte {
+	b := make([]byte, size)
+	rand.New(rand.NewSource(1)).Read(b)
+	return b
+}
+
+func TestCodecsRoundTrip(t *testing.T) {
+	sizes := []int{0, 1, 100, minDecompressed - 1, minDecompressed, minDecompressed + 1, 300 << 10, 5 << 20}
+	for name, codec := range codecs {
+		if codec == CodecNone {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			for _, size := range sizes {
+				for kind, src := range map[string][]byte{"zeros": make([]byte, size), "noise": noise(size)} {
+					spent := spending{limit: 8 << 20}
+					got, err := decompress(nil, compress(nil, src, codec), codec, &spent)
+					if err != nil {
+						t.Fatalf("%d bytes of %s: %v", size, kind, err)
+					}
+					if !bytes.Equal(got, src) {
+						t.Fatalf("%d bytes of %s came back as %d others", size, kind, len(got))
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestDecompressionStopsAtTheLimit(t *testing.T) {
+	const limit = 1 << 20
+	for name, codec := range codecs {
+		if codec == CodecNone {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			exact := spending{limit: limit}
+			if _, err := decompress(nil, compress(nil, make([]byte, limit), codec), codec, &exact); err != nil {
+				t.Fatalf("at the limit: %v", err)
+			}
+			bomb := compress(nil, make([]byte, 64<<20), codec)
+			over := spending{limit: limit, budget: NewBudget(1 << 30)}
+			if _, err := decompress(nil, bomb, codec, &over); !errors.Is(err, errTooLarge) {
+				t.Fatalf("got %v, want %v", err, errTooLarge)
+			}
+			if over.taken > 2*limit {
+				t.Fatalf("took %d bytes for a limit of %d", over.taken, limit)
+			}
+		})
+	}
+}
+
+func TestBudgetOfTheProcess(t *testing.T) {
+	for name, codec := range codecs {
+		if codec == CodecNone {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			b := batchOf(codec, string(make([]byte, 3<<20)))
+			l := limits()
+			l.MaxBytes = 0
+			l.Budget = NewBudget(1 << 20)
+			if _, _, err := Validate(b, l); !errors.Is(err, kerr.RequestTimedOut) {
+				t.Fatalf("got %v, want %v", err, kerr.RequestTimedOut)
+			}
+			l.Budget = NewBudget(64 << 20)
+			if _, _, err := Validate(b, l); err != nil {
+				t.Fatal(err)
+			}
+			if l.Budget.Used() != 0 {
+				t.Fatalf("%d bytes were not given back", l.Budget.Used())
+			}
+		})
+	}
+}
+
+func TestCutCompressionIsCorrupt(t *testing.T) {
+	for name, codec := range codecs {
+		if codec == CodecNone {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			whole := compress(nil, bytes.Repeat([]byte("some words "), 100), codec)
+			for cut := range whole {
+				spent := spending{limit: 1 << 20}
+				got, err := decompress(nil, whole[:cut], codec, &spent)
+				if err == nil && len(got) == 1100 {
+					t.Fatalf("%d of %d bytes decompress to the whole", cut, len(whole))
+				}
+			}
+		})
+	}
+}
