@@ -3,6 +3,7 @@ package conformance
 import (
 	"encoding/binary"
 	"hash/crc32"
+	"time"
 )
 
 // Offsets of the fields of a v2 record batch (KIP-98), in bytes.
@@ -29,10 +30,6 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// baseTimestamp is the time of the first record of a built batch, in
-// milliseconds: 2026-01-01. Records of one batch are a millisecond apart.
-const baseTimestamp int64 = 1767225600000
-
 // A batch says what one record batch to send holds. The zero value with one
 // value is a batch of no producer only with ProducerID, ProducerEpoch and
 // BaseSequence at -1; see plain.
@@ -42,7 +39,7 @@ type batch struct {
 	baseSequence  int32
 	transactional bool
 	control       bool
-	timestamp     int64 // ms; 0 is baseTimestamp
+	timestamp     int64 // ms, of the first record; 0 is now
 	values        []string
 	key           string           // of every record; "" is null
 	edit          func(raw []byte) // bends the bytes before the CRC is made
@@ -54,11 +51,13 @@ func plain(values ...string) batch {
 	return batch{producerID: -1, producerEpoch: -1, baseSequence: -1, values: values}
 }
 
-// encode builds the bytes of the batch.
+// encode builds the bytes of the batch. Its records are a millisecond apart,
+// and none is old: a marker carries the time of the broker, and Kafka starts
+// a new segment when times are a week apart.
 func (b batch) encode() []byte {
 	first := b.timestamp
 	if first == 0 {
-		first = baseTimestamp
+		first = time.Now().UnixMilli() - int64(len(b.values))
 	}
 	last := int64(len(b.values) - 1)
 	raw := make([]byte, batchHeader)

@@ -10,15 +10,17 @@ import (
 )
 
 func TestBatchReadsBackAsBuilt(t *testing.T) {
-	sent := batch{producerID: 7, producerEpoch: 3, baseSequence: 1<<31 - 1, transactional: true, values: []string{"a", "", "ccc"}}
-	got, err := readBatches(append(sent.encode(), plain("x").encode()...))
+	sent := batch{timestamp: 5000, producerID: 7, producerEpoch: 3, baseSequence: 1<<31 - 1, transactional: true, values: []string{"a", "", "ccc"}}
+	x := plain("x")
+	x.timestamp = 6000
+	got, err := readBatches(append(sent.encode(), x.encode()...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []stored{
 		{lastOffset: 2, leaderEpoch: -1, producerID: 7, producerEpoch: 3, baseSequence: 1<<31 - 1, transactional: true,
-			maxTimestamp: baseTimestamp + 2, values: []string{"a", "", "ccc"}},
-		{leaderEpoch: -1, producerID: -1, producerEpoch: -1, baseSequence: -1, maxTimestamp: baseTimestamp, values: []string{"x"}},
+			maxTimestamp: 5002, values: []string{"a", "", "ccc"}},
+		{leaderEpoch: -1, producerID: -1, producerEpoch: -1, baseSequence: -1, maxTimestamp: 6000, values: []string{"x"}},
 	}
 	if d := cmp.Diff(got, want, cmp.AllowUnexported(stored{}, marker{})); d != "" {
 		t.Error(d)
