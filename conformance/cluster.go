@@ -192,6 +192,15 @@ func (c *cluster) nodes() []int32 {
 	return ids
 }
 
+// seeds lists the advertised addresses.
+func (c *cluster) seeds() []string {
+	var all []string
+	for _, id := range c.nodes() {
+		all = append(all, c.brokers[id])
+	}
+	return all
+}
+
 func (c *cluster) target(addresses []string) Target {
 	return Target{Addresses: addresses, ClusterID: c.id, Brokers: len(c.brokers), Speaks: c.guess, Features: c.features}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -31,6 +32,7 @@ type T struct {
 	names   int
 	conns   map[int32]*conn
 	extra   []*conn
+	clients []*kgo.Client
 	topics  []*topic
 	groups  []string
 	checks  []Check
@@ -208,6 +210,9 @@ func requestName(req kmsg.Request) string {
 func (t *T) close() {
 	for _, c := range t.extra {
 		c.close()
+	}
+	for _, cl := range t.clients {
+		cl.Close()
 	}
 	clear(t.conns)
 	t.extra = nil
