@@ -30,10 +30,10 @@ type Config struct {
 	MaxMetadataSize       int           // bytes of protocol metadata held for a group; 0: 64 MiB
 	NewMemberJoinTimeout  time.Duration // a new member waits this long in its first JoinGroup; 0: 5 min, as Kafka
 
-	OffsetMetadataMaxSize        int           // bytes; 0: 4096 (offset.metadata.max.bytes)
-	OffsetsRetention             time.Duration // 0: 7 days (offsets.retention.minutes)
+	OffsetMetadataMaxSize         int           // bytes; 0: 4096 (offset.metadata.max.bytes)
+	OffsetsRetention              time.Duration // 0: 7 days (offsets.retention.minutes)
 	OffsetsRetentionCheckInterval time.Duration // 0: 10 min (offsets.retention.check.interval.ms)
-	OffsetCommitTimeout          time.Duration // waiting for a busy group; 0: 5 s (offsets.commit.timeout.ms)
+	OffsetCommitTimeout           time.Duration // waiting for a busy group; 0: 5 s (offsets.commit.timeout.ms)
 
 	Logger *slog.Logger // nil: discard
 }

@@ -41,6 +41,7 @@ type group struct {
 	syncDeadline time.Time // when members in pendingSync are removed; zero is never
 	newMember    bool      // a member joined during the initial delay, which is therefore prolonged
 	wake         time.Time // no deadline of the group is earlier; zero when there is none
+	armed        time.Time // when timer fires; zero when it is not set
 	timer        *time.Timer
 
 	stored bool // the log holds a GroupMetadataValue of this group

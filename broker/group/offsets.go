@@ -32,28 +32,40 @@ type perPartition map[partition]committed
 type offsets struct {
 	stable  map[string]perPartition           // by group
 	pending map[int64]map[string]perPartition // by producer id, then group
+	open    map[string]map[partition]int      // by group: how many producers have a pending offset there
 }
 
 func newOffsets() offsets {
-	return offsets{stable: map[string]perPartition{}, pending: map[int64]map[string]perPartition{}}
+	return offsets{
+		stable:  map[string]perPartition{},
+		pending: map[int64]map[string]perPartition{},
+		open:    map[string]map[partition]int{},
+	}
 }
 
 // commit installs a stable offset.
 func (o offsets) commit(group string, p partition, c committed) {
-	put(o.stable, group, p, c)
+	if o.stable[group] == nil {
+		o.stable[group] = perPartition{}
+	}
+	o.stable[group][p] = c
 }
 
 // pend installs an offset that waits for its transaction's marker.
 func (o offsets) pend(producerID int64, group string, p partition, c committed) {
-	if o.pending[producerID] == nil {
-		o.pending[producerID] = map[string]perPartition{}
+	groups := o.pending[producerID]
+	if groups == nil {
+		groups = map[string]perPartition{}
+		o.pending[producerID] = groups
 	}
-	put(o.pending[producerID], group, p, c)
-}
-
-func put(groups map[string]perPartition, group string, p partition, c committed) {
 	if groups[group] == nil {
 		groups[group] = perPartition{}
+	}
+	if _, again := groups[group][p]; !again {
+		if o.open[group] == nil {
+			o.open[group] = map[partition]int{}
+		}
+		o.open[group][p]++
 	}
 	groups[group][p] = c
 }
@@ -61,6 +73,10 @@ func put(groups map[string]perPartition, group string, p partition, c committed)
 // remove takes an offset away, pending ones included: a tombstone was read.
 func (o offsets) remove(group string, p partition) {
 	drop(o.stable, group, p)
+	if o.open[group][p] == 0 {
+		return
+	}
+	drop(o.open, group, p)
 	for producerID, groups := range o.pending {
 		drop(groups, group, p)
 		if len(groups) == 0 {
@@ -69,7 +85,8 @@ func (o offsets) remove(group string, p partition) {
 	}
 }
 
-func drop(groups map[string]perPartition, group string, p partition) {
+// drop removes a partition and, with its last one, the group.
+func drop[M ~map[partition]V, V any](groups map[string]M, group string, p partition) {
 	delete(groups[group], p)
 	if len(groups[group]) == 0 {
 		delete(groups, group)
@@ -79,54 +96,41 @@ func drop(groups map[string]perPartition, group string, p partition) {
 // settle ends a producer's transaction. On commit a pending offset becomes
 // stable only if its record is newer than that of the stable one (hard-19).
 func (o offsets) settle(producerID int64, commit bool) {
-	if commit {
-		for group, pending := range o.pending[producerID] {
-			for p, c := range pending {
-				if old, ok := o.stable[group][p]; !ok || c.recordOffset > old.recordOffset {
-					o.commit(group, p, c)
-				}
+	for group, pending := range o.pending[producerID] {
+		for p, c := range pending {
+			if o.open[group][p]--; o.open[group][p] == 0 {
+				drop(o.open, group, p)
+			}
+			if old, ok := o.stable[group][p]; commit && (!ok || c.recordOffset > old.recordOffset) {
+				o.commit(group, p, c)
 			}
 		}
 	}
 	delete(o.pending, producerID)
 }
 
-// get is the stable offset of a partition.
-func (o offsets) get(group string, p partition) (committed, bool) {
-	c, ok := o.stable[group][p]
-	return c, ok
-}
-
 // isPending says that an open transaction holds an offset of the partition.
-func (o offsets) isPending(group string, p partition) bool {
-	for _, groups := range o.pending {
-		if _, ok := groups[group][p]; ok {
-			return true
-		}
-	}
-	return false
-}
+func (o offsets) isPending(group string, p partition) bool { return o.open[group][p] > 0 }
 
 // hasPending says that an open transaction holds an offset of the group.
-func (o offsets) hasPending(group string) bool {
-	for _, groups := range o.pending {
-		if len(groups[group]) > 0 {
-			return true
-		}
-	}
-	return false
-}
+func (o offsets) hasPending(group string) bool { return len(o.open[group]) > 0 }
+
+// has says that the group has any offset, stable or pending.
+func (o offsets) has(group string) bool { return len(o.stable[group]) > 0 || o.hasPending(group) }
 
 // all yields the partitions of a group that have a stable or a pending offset,
 // each once.
 func (o offsets) all(group string) iter.Seq2[partition, committed] {
 	return func(yield func(partition, committed) bool) {
-		seen := maps.Clone(o.stable[group])
-		for p, c := range seen {
+		for p, c := range o.stable[group] {
 			if !yield(p, c) {
 				return
 			}
 		}
+		if !o.hasPending(group) {
+			return
+		}
+		seen := maps.Clone(o.stable[group])
 		if seen == nil {
 			seen = perPartition{}
 		}
@@ -142,43 +146,4 @@ func (o offsets) all(group string) iter.Seq2[partition, committed] {
 			}
 		}
 	}
-}
-
-// An expiry is the rule by which a group's offsets expire. Source:
-// OffsetExpirationCondition, KIP-211.
-type expiry int8
-
-const (
-	expiryNone        expiry = iota // members may still need them
-	expirySinceEmpty                // from the moment the group became empty
-	expirySinceCommit               // each from its commit: standalone, or no longer subscribed
-)
-
-// expiryRule is the rule for a group in its present state.
-func (g *group) expiryRule() expiry {
-	switch {
-	case g.protocolType == "":
-		return expirySinceCommit
-	case g.state == Empty:
-		return expirySinceEmpty
-	case g.state == Stable && g.protocolType == consumerProtocol && g.subscribed != nil:
-		return expirySinceCommit
-	default:
-		return expiryNone
-	}
-}
-
-// expired says whether an offset of the group is past its retention, in ms.
-func (g *group) expired(rule expiry, p partition, c committed, nowMs, retentionMs int64) bool {
-	if rule == expiryNone || g.subscribes(p.topic) {
-		return false
-	}
-	if c.expireMs >= 0 {
-		return nowMs >= c.expireMs
-	}
-	since := c.commitMs
-	if rule == expirySinceEmpty && g.stateSince >= 0 {
-		since = g.stateSince
-	}
-	return nowMs-since >= retentionMs
 }
