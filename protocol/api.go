@@ -1,9 +1,11 @@
 package protocol
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,8 +17,10 @@ type API struct {
 	key, min, max int16
 	// newest is the newest version that kmsg can decode.
 	newest int16
-	// flexible says for each version up to newest whether it uses KIP-482.
+	// flexible says for each version up to newest whether it uses KIP-482, and
+	// shapes how its requests lie on the wire, found when first asked.
 	flexible    []bool
+	shapes      []func() *shape
 	newRequest  func() kmsg.Request
 	newResponse func() kmsg.Response
 	// serve decodes body, calls the handler and appends the response's body.
@@ -63,10 +67,10 @@ func On[Q, R any, PQ interface {
 	shared := holdsBytes(reflect.TypeFor[Q]())
 	a.serve = func(ctx context.Context, version int16, body, dst []byte) ([]byte, error) {
 		if shared {
-			body = append([]byte(nil), body...)
+			body = bytes.Clone(body)
 		}
 		request := PQ(new(Q))
-		if err := decode(request, version, body); err != nil {
+		if err := a.decode(request, version, body); err != nil {
 			return nil, err
 		}
 		response := PR(new(R))
@@ -96,7 +100,7 @@ func OnReply[Q any, PQ interface {
 	a := newAPI(PQ(new(Q)), func() kmsg.Request { return PQ(new(Q)) }, lowest, highest)
 	a.serve = func(ctx context.Context, version int16, body, dst []byte) ([]byte, error) {
 		request := PQ(new(Q))
-		if err := decode(request, version, body); err != nil {
+		if err := a.decode(request, version, body); err != nil {
 			return nil, err
 		}
 		reply, err := handle(ctx, request)
@@ -118,12 +122,23 @@ func newAPI(r kmsg.Request, newRequest func() kmsg.Request, lowest, highest int1
 	for v := range a.flexible {
 		r.SetVersion(int16(v))
 		a.flexible[v] = r.IsFlexible()
+		a.shapes = append(a.shapes, sync.OnceValue(func() *shape {
+			s, err := shapeOf(newRequest(), int16(v))
+			if err != nil {
+				panic(err) // a test covers all that kmsg has
+			}
+			return s
+		}))
 	}
 	a.fail = a.appendFailure
 	return a
 }
 
-func decode(r kmsg.Request, version int16, body []byte) error {
+// decode checks the body against its shape, and only then lets kmsg at it.
+func (a *API) decode(r kmsg.Request, version int16, body []byte) error {
+	if err := a.shapes[version]().check(body); err != nil {
+		return fmt.Errorf("%s v%d: %w: %w", a.Name(), version, err, ErrClose)
+	}
 	r.SetVersion(version)
 	if err := r.ReadFrom(body); err != nil {
 		return fmt.Errorf("%s v%d: %v: %w", kmsg.NameForKey(r.Key()), version, err, ErrClose)
@@ -155,7 +170,7 @@ func (a *API) appendFailure(version int16, err error, dst []byte) ([]byte, error
 		text.Set(reflect.ValueOf(Message(err)))
 	}
 	failed := response.AppendTo(nil)
-	if string(failed) == string(dst[plain:]) {
+	if bytes.Equal(failed, dst[plain:]) {
 		return nil, fmt.Errorf("%w: %w", err, ErrClose)
 	}
 	return append(dst[:plain], failed...), nil
