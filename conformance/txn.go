@@ -178,3 +178,13 @@ func (p *producer) again() *producer {
 	}
 	return &old
 }
+
+type initResponse = *kmsg.InitProducerIDResponse
+
+// initRequest builds an InitProducerId that no helper has made right.
+func initRequest(txid string) *kmsg.InitProducerIDRequest {
+	req := kmsg.NewPtrInitProducerIDRequest()
+	req.TransactionalID, req.TransactionTimeoutMillis = &txid, transactionTimeout
+	req.ProducerID, req.ProducerEpoch = -1, -1
+	return req
+}
