@@ -15,16 +15,17 @@ const readBytes = 1 << 20
 
 // A replay is a view and how far it has come.
 //
-// turn is held by the one goroutine that reads the log and applies; mu is the
-// view lock, held for Apply and for whoever looks at the view, never over disk.
+// turn is held by the one goroutine that reads the log and applies, and owns
+// the fields up to persist; mu is the view lock, held for Apply and for whoever looks at the view, never over disk.
 type replay[V View] struct {
 	turn    chan struct{} // capacity 1
 	buf     []byte        // owned by the holder of turn
 	buffers record.Buffers
-	broken  error // the batch that could not be applied; ends this view
+	applied int64 // offset after the last applied batch
+	broken  error // why the log could not be applied; ends this view
 	persist func(view V, next int64) error
 
-	next atomic.Int64 // offset after the last applied batch; written by the holder of turn
+	next atomic.Int64 // offset up to which the log is applied and persisted
 	mu   sync.Mutex
 	view V
 }
@@ -34,6 +35,7 @@ func newReplay[V View](view V, start int64, persist func(V, int64) error) *repla
 	if own, ok := any(view).(Resumer); ok {
 		start = own.Resume()
 	}
+	r.applied = start
 	r.next.Store(start)
 	return r
 }
@@ -56,17 +58,31 @@ func (r *replay[V]) advance(ctx context.Context, p Partition) error {
 	return nil
 }
 
-// read applies everything up to the high watermark. The caller holds the turn.
+// read applies everything up to the high watermark, and says so in next once it
+// is persisted too. The caller holds the turn.
 func (r *replay[V]) read(ctx context.Context, p Partition) error {
 	if r.broken != nil {
 		return r.broken
 	}
-	upTo, first := p.HighWatermark(), r.next.Load()
-	for from := first; from < upTo; from = r.next.Load() {
+	err := r.readUpTo(ctx, p, p.HighWatermark())
+	if r.persist != nil && r.applied != r.next.Load() {
+		r.broken = errors.Join(r.broken, r.persist(r.view, r.applied))
+	}
+	if r.broken != nil {
+		return r.broken
+	}
+	r.next.Store(r.applied)
+	return err
+}
+
+// readUpTo applies what lies below upTo. An error in r.broken is for good, any
+// other may pass.
+func (r *replay[V]) readUpTo(ctx context.Context, p Partition, upTo int64) error {
+	for r.applied < upTo {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		from = max(from, p.StartOffset())
+		from := max(r.applied, p.StartOffset())
 		got, err := p.Read(r.buf[:0], from, upTo, readBytes)
 		if err != nil {
 			if from < p.StartOffset() {
@@ -75,15 +91,12 @@ func (r *replay[V]) read(ctx context.Context, p Partition) error {
 			return fmt.Errorf("read from offset %d: %w", from, err)
 		}
 		if r.buf = got; len(got) == 0 {
-			r.next.Store(upTo) // only holes up to there
+			r.applied = upTo // only holes up to there
 			break
 		}
 		if r.broken = r.install(got, from); r.broken != nil {
 			return r.broken
 		}
-	}
-	if r.persist != nil && r.next.Load() != first {
-		return r.persist(r.view, r.next.Load())
 	}
 	return nil
 }
@@ -93,7 +106,7 @@ func (r *replay[V]) install(b []byte, from int64) error {
 	for len(b) > 0 {
 		raw, err := record.Peek(b)
 		if err != nil {
-			return fmt.Errorf("batch at offset %d: %w", r.next.Load(), err)
+			return fmt.Errorf("batch at offset %d: %w", r.applied, err)
 		}
 		b = b[raw.Size():]
 		batch, err := r.decode(raw, from)
@@ -103,7 +116,7 @@ func (r *replay[V]) install(b []byte, from int64) error {
 		if err := r.apply(batch); err != nil {
 			return fmt.Errorf("apply batch at offset %d: %w", raw.BaseOffset(), err)
 		}
-		r.next.Store(batch.NextOffset)
+		r.applied = batch.NextOffset
 	}
 	return nil
 }
@@ -123,7 +136,7 @@ func (r *replay[V]) decode(raw record.Batch, from int64) (Batch, error) {
 		ProducerEpoch: raw.ProducerEpoch(),
 		Transactional: raw.IsTransactional(),
 	}
-	if b.NextOffset <= r.next.Load() {
+	if b.NextOffset <= r.applied {
 		return b, errors.New("offsets do not rise")
 	}
 	if raw.IsControl() {

@@ -193,6 +193,26 @@ func (s *Shard[V]) serving(ctx context.Context) (*term[V], error) {
 	}
 }
 
+// WaitReady waits until updates are served, or ctx ends. It waits through
+// leaderships of other nodes and failures.
+func (s *Shard[V]) WaitReady(ctx context.Context) error {
+	for {
+		changed, moved := *s.changed.Load(), s.p.Moved()
+		if s.current() != nil {
+			return nil
+		}
+		s.nudge()
+		select {
+		case <-changed:
+		case <-moved:
+		case <-s.ctx.Done():
+			return errNotCoordinator("shard is closed")
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", s.unserved(), context.Cause(ctx))
+		}
+	}
+}
+
 // failed is the failure of the present leadership, nil if there is none.
 func (s *Shard[V]) failed() *failure {
 	if f := s.failure.Load(); f != nil && f.epoch == s.p.Leadership().Epoch {

@@ -1,0 +1,181 @@
+package replication
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/protocol/record"
+)
+
+// A Guard says that a producer's transaction is being verified with its
+// coordinator. It is made before the coordinator is asked, and any marker or
+// change of leadership destroys it: a batch whose transaction ended meanwhile
+// does not open another (hard-07, KAFKA-14884).
+type Guard struct {
+	lead   *reign
+	lowest int32 // lowest first sequence that asked, -1 for none
+	made   time.Time
+}
+
+// Guard returns the standing guard of a producer, or makes one. It is nil
+// while this replica does not lead.
+func (p *Partition) Guard(producerID int64) *Guard { return p.GuardFrom(producerID, -1) }
+
+// GuardFrom is Guard for a batch with this first sequence. While the guard
+// stands, no batch with a higher one may open the transaction (hard-05).
+func (p *Partition) GuardFrom(producerID int64, firstSequence int32) *Guard {
+	o := &p.order
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lead == nil {
+		return nil
+	}
+	g := o.guards[producerID]
+	if g == nil {
+		if o.guards == nil {
+			o.guards = make(map[int64]*Guard)
+		}
+		g = &Guard{lead: o.lead, lowest: -1, made: time.Now()}
+		o.guards[producerID] = g
+	}
+	if firstSequence >= 0 && (g.lowest < 0 || firstSequence < g.lowest) {
+		g.lowest = firstSequence
+	}
+	return g
+}
+
+// standing is the guard of a producer and its lowest sequence, if there is one.
+func (o *order) standing(producerID int64) (*Guard, int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	g := o.guards[producerID]
+	if g == nil {
+		return nil, -1
+	}
+	return g, g.lowest
+}
+
+func (o *order) dropGuard(producerID int64) {
+	o.mu.Lock()
+	delete(o.guards, producerID)
+	o.mu.Unlock()
+}
+
+// expireGuards drops guards whose requests never came back.
+func (o *order) expireGuards(before time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for id, g := range o.guards {
+		if g.made.Before(before) {
+			delete(o.guards, id)
+		}
+	}
+}
+
+// A check judges the proposals of one round against the log and what the round
+// has accepted so far.
+type check struct {
+	order     *order
+	lead      *reign
+	tentative *log.Tentative
+	end, next int64 // log end as the round found it, and with what it accepted
+}
+
+// judge fills the outcome of each proposal. The caller holds the turn.
+func (o *order) judge(lead *reign, batch []*proposal) {
+	end := lead.group.log.EndOffset()
+	c := &check{order: o, lead: lead, tentative: lead.group.log.Tentative(), end: end, next: end}
+	for _, q := range batch {
+		switch {
+		case q.epoch > 0 && q.epoch != int32(lead.term):
+			q.outcome, q.err = refused, errNotLeader
+		case q.marker != nil:
+			c.marker(q)
+		case q.kind == log.KindBatch:
+			c.batch(q)
+		default:
+			q.outcome = accepted
+		}
+	}
+}
+
+// batch judges a producer's batch. A duplicate is answered whatever else is
+// wrong; an unverified transaction is refused before its sequence is looked at.
+// Source: UnifiedLog.analyzeAndValidateProducerState.
+func (c *check) batch(q *proposal) {
+	b := q.batch()
+	id := b.ProducerID()
+	if b.IsTransactional() {
+		if _, lowest := c.order.standing(id); lowest >= 0 {
+			q.info.Verifying, q.info.LowestSequence = true, lowest
+		}
+	}
+	verdict, err := c.tentative.Check(b, q.info)
+	if verdict.Duplicate {
+		q.outcome, q.base, q.last, q.at = known, verdict.BaseOffset, verdict.LastOffset, verdict.AppendTime
+		if verdict.Pending {
+			q.outcome = repeated
+		}
+		return
+	}
+	if gone := c.verified(b, q.guard); gone != nil {
+		err = gone
+	}
+	if err == nil {
+		err = c.install(b)
+	}
+	if err != nil {
+		q.outcome, q.err = refused, err
+		return
+	}
+	if b.IsTransactional() {
+		c.order.dropGuard(id) // the transaction is open in the log from here on
+	}
+	q.outcome = accepted
+}
+
+// verified refuses a batch that would open a transaction without a guard that
+// still stands (hard-07).
+func (c *check) verified(b record.Batch, guard *Guard) error {
+	if !b.IsTransactional() {
+		return nil
+	}
+	if _, epoch, open := c.tentative.OpenTransaction(b.ProducerID()); open && epoch == b.ProducerEpoch() {
+		return nil
+	}
+	if standing, _ := c.order.standing(b.ProducerID()); guard == nil || standing != guard || guard.lead != c.lead {
+		return fmt.Errorf("producer %d epoch %d: %w", b.ProducerID(), b.ProducerEpoch(), ErrGuardGone)
+	}
+	return nil
+}
+
+// marker judges a transaction marker. One that was written before succeeds
+// once the log end of this moment is committed (hard-12).
+func (c *check) marker(q *proposal) {
+	need, err := c.tentative.CheckMarker(*q.marker)
+	c.order.dropGuard(q.marker.ProducerID)
+	switch {
+	case err != nil:
+		q.outcome, q.err = refused, err
+	case !need:
+		q.outcome, q.last = known, c.next-1
+		if c.next > c.end {
+			q.outcome = repeated
+		}
+	default:
+		if err := c.install(q.batch()); err != nil {
+			q.outcome, q.err = refused, err
+			return
+		}
+		q.outcome = accepted
+	}
+}
+
+func (c *check) install(b record.Batch) error {
+	base, err := c.tentative.Install(b)
+	if err == nil {
+		c.next = base + int64(b.LastOffsetDelta()) + 1
+	}
+	return err
+}

@@ -1,0 +1,170 @@
+package cluster
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// An Image is the metadata at one offset of its log. It and everything
+// reachable from it never change; a later state is another Image that shares
+// what stayed the same.
+type Image struct {
+	// Offset is the offset after the last command applied, -1 before the first.
+	// Kafka calls it the metadata offset; it is the epoch of finalized features.
+	Offset int64
+	// ClusterID is empty until the cluster has been founded.
+	ClusterID string
+
+	nextProducerID int64
+	features       map[string]int16
+	brokers        map[int32]*Broker
+	topics         map[string]*Topic
+	ids            map[UUID]*Topic
+	dead           map[UUID]DeadTopic
+	configs        map[Resource]map[string]string // of brokers; a topic holds its own
+}
+
+// A Broker is a registered node.
+type Broker struct {
+	ID int32 `json:"id"`
+	// Epoch is the offset of the registration, so a later one is higher.
+	Epoch     int64      `json:"epoch"`
+	Listeners []Listener `json:"listeners"`
+	Rack      string     `json:"rack,omitempty"`
+}
+
+// A Listener is an advertised address of a broker.
+type Listener struct {
+	Name     string `json:"name"`     // such as PLAINTEXT
+	Protocol string `json:"protocol"` // security protocol, such as SASL_SSL
+	Host     string `json:"host"`
+	Port     int32  `json:"port"`
+}
+
+// A Topic is a topic that exists.
+type Topic struct {
+	Name       string            `json:"name"`
+	ID         UUID              `json:"id"`
+	Internal   bool              `json:"internal,omitempty"`
+	Created    int64             `json:"created"` // ms of the Unix epoch
+	Configs    map[string]string `json:"configs,omitempty"`
+	Partitions []Partition       `json:"partitions"` // position i is partition i
+}
+
+// A Partition is what the metadata knows of a partition. Replicas are the
+// target; the truth is the partition's own raft configuration (hard-40).
+type Partition struct {
+	ID       int32   `json:"-"`
+	Replicas []int32 `json:"replicas"` // preferred leader first
+}
+
+// A DeadTopic is a topic that was deleted: its id is never used again (hard-36).
+type DeadTopic struct {
+	ID      UUID   `json:"id"`
+	Name    string `json:"name"`
+	Deleted int64  `json:"deleted"` // ms of the Unix epoch
+}
+
+// A ResourceType says what a configuration belongs to, by Kafka's numbers.
+type ResourceType int8
+
+// Types of resources. Source: org.apache.kafka.common.config.ConfigResource.Type.
+const (
+	TopicResource  ResourceType = 2
+	BrokerResource ResourceType = 4
+)
+
+// A Resource has dynamic configurations. The broker "" stands for all brokers.
+type Resource struct {
+	Type ResourceType `json:"type"`
+	Name string       `json:"name"`
+}
+
+func newImage() *Image {
+	return &Image{
+		Offset:   -1,
+		features: map[string]int16{},
+		brokers:  map[int32]*Broker{},
+		topics:   map[string]*Topic{},
+		ids:      map[UUID]*Topic{},
+		dead:     map[UUID]DeadTopic{},
+		configs:  map[Resource]map[string]string{},
+	}
+}
+
+// clone copies the maps, not what they point to.
+func (i *Image) clone() *Image {
+	c := *i
+	c.features = maps.Clone(i.features)
+	c.brokers = maps.Clone(i.brokers)
+	c.topics = maps.Clone(i.topics)
+	c.ids = maps.Clone(i.ids)
+	c.dead = maps.Clone(i.dead)
+	c.configs = maps.Clone(i.configs)
+	return &c
+}
+
+// Topic finds a topic by name.
+func (i *Image) Topic(name string) (*Topic, bool) {
+	t, ok := i.topics[name]
+	return t, ok
+}
+
+// TopicByID finds a topic by id.
+func (i *Image) TopicByID(id UUID) (*Topic, bool) {
+	t, ok := i.ids[id]
+	return t, ok
+}
+
+// Topics are all topics, by name.
+func (i *Image) Topics() []*Topic {
+	return slices.SortedFunc(maps.Values(i.topics), func(a, b *Topic) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Dead says whether the id belonged to a topic that was deleted.
+func (i *Image) Dead(id UUID) (DeadTopic, bool) {
+	d, ok := i.dead[id]
+	return d, ok
+}
+
+// DeadTopics are all deleted topics, the oldest first.
+func (i *Image) DeadTopics() []DeadTopic {
+	return slices.SortedFunc(maps.Values(i.dead), func(a, b DeadTopic) int {
+		return cmp.Or(cmp.Compare(a.Deleted, b.Deleted), slices.Compare(a.ID[:], b.ID[:]))
+	})
+}
+
+// Broker finds a registered broker.
+func (i *Image) Broker(id int32) (*Broker, bool) {
+	b, ok := i.brokers[id]
+	return b, ok
+}
+
+// Brokers are the registered brokers, by id.
+func (i *Image) Brokers() []*Broker {
+	return slices.SortedFunc(maps.Values(i.brokers), func(a, b *Broker) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// Configs are the dynamic configurations of a resource; the map is not to be
+// changed. ok is false for a topic that does not exist.
+func (i *Image) Configs(r Resource) (values map[string]string, ok bool) {
+	if r.Type == TopicResource {
+		t, ok := i.topics[r.Name]
+		if !ok {
+			return nil, false
+		}
+		return t.Configs, true
+	}
+	return i.configs[r], true
+}
+
+// Features are the finalized features and their levels; level 0 is not listed.
+func (i *Image) Features() map[string]int16 { return maps.Clone(i.features) }
+
+// Feature is the finalized level of a feature, 0 if it is not finalized.
+func (i *Image) Feature(name string) int16 { return i.features[name] }
+
+// FeaturesEpoch is what ApiVersions answers as FinalizedFeaturesEpoch: it rises
+// with each change of the metadata, -1 before the first.
+func (i *Image) FeaturesEpoch() int64 { return i.Offset }

@@ -1,0 +1,342 @@
+// Package cluster is the metadata of the cluster: brokers, topics and their
+// partitions, configurations, features and blocks of producer ids.
+//
+// The metadata is a partition of its own, __cluster_metadata-0, whose records are
+// commands. A change is decided by a pure function on the newest image, appended,
+// and in force once it is committed and applied. Every node follows the log and
+// publishes what it has applied as an immutable Image; readers take no lock. A
+// state file keeps the image between starts.
+//
+// The package knows neither the wire nor raft. Who leads a partition is not in
+// here: that is what the partition's own replica says (hard-40).
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/protocol/record"
+	"github.com/oncelog/oncelog/replication/shard"
+)
+
+const (
+	// stateName is the state file's name in Config.Dir.
+	stateName = "metadata.db"
+	// saveInterval is the least time between two writes of the state file while
+	// commands are applied; Close writes what is left.
+	saveInterval = time.Second
+)
+
+// Config of the metadata. Zero values are defaults.
+type Config struct {
+	NodeID int32
+	// Dir holds the state file, on the operating system's own file system.
+	// "": no state file, every start replays the whole log.
+	Dir string
+	// Features are finalized when this node founds the cluster, over the default:
+	// the newest of each.
+	Features map[string]int16
+	// NumPartitions of a topic that says nothing (num.partitions). 0: 1.
+	NumPartitions int32
+	// ReplicationFactor of a topic that says nothing (default.replication.factor). 0: 1.
+	ReplicationFactor int16
+	// Rules judge configurations. nil: anything goes.
+	Rules  ConfigRules
+	Logger *slog.Logger // nil: discard
+}
+
+// Metadata is this node's part in the metadata group.
+//
+// The shard owns all state; image is what it last published. The state file is
+// used under the shard's turn, and by Close when the shard is closed.
+type Metadata struct {
+	cfg     Config
+	logger  *slog.Logger
+	shard   *shard.Shard[*view]
+	view    *view
+	state   *stateFile // nil: none
+	saved   time.Time  // when the state file was last written
+	image   atomic.Pointer[Image]
+	changed atomic.Pointer[chan struct{}]
+}
+
+// OpenOn opens the metadata over the partition __cluster_metadata-0. It returns
+// at once with the image of the state file; the log follows.
+func OpenOn(ctx context.Context, p shard.Partition, cfg Config) (*Metadata, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	m := &Metadata{cfg: cfg, logger: cfg.Logger}
+	first := newImage()
+	if cfg.Dir != "" {
+		var err error
+		if first, err = m.restore(p.EndOffset()); err != nil {
+			return nil, err
+		}
+	}
+	m.publish(first)
+	m.view = &view{image: first, shared: true, dirty: map[part]struct{}{}}
+	m.shard = shard.Open(ctx, p, func(int32) *view { return m.view }, shard.Options[*view]{
+		Follow: true, Persist: m.applied, Park: 5 * time.Second, Logger: cfg.Logger,
+	})
+	return m, nil
+}
+
+// check fills in defaults.
+func (c *Config) check() error {
+	if c.NumPartitions == 0 {
+		c.NumPartitions = 1
+	}
+	if c.ReplicationFactor == 0 {
+		c.ReplicationFactor = 1
+	}
+	if c.Rules == nil {
+		c.Rules = anything{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	for name, level := range c.Features {
+		if err := checkFeature(name, level); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore reads the state file. A file that is ahead of the log, which a power
+// cut can leave, tells of commands that are lost: it is thrown away.
+func (m *Metadata) restore(logEnd int64) (*Image, error) {
+	state, img, why, err := openState(filepath.Join(m.cfg.Dir, stateName))
+	if err != nil {
+		return nil, fmt.Errorf("metadata state: %w", err)
+	}
+	m.state = state
+	if img.Offset > logEnd {
+		why = fmt.Errorf("applied offset %d is beyond the log end %d: %w", img.Offset, logEnd, errTornState)
+		img = newImage()
+		if err := state.reset(); err != nil {
+			return nil, fmt.Errorf("metadata state: %w", err)
+		}
+	}
+	if why != nil {
+		m.logger.Warn("metadata state file was thrown away and is built again from the log", "err", why)
+	}
+	return img, nil
+}
+
+// applied publishes what the shard has applied and, now and then, writes the
+// state file. A file that cannot be written is only older than it could be.
+func (m *Metadata) applied(v *view, _ int64) error {
+	v.shared = true
+	m.publish(v.image)
+	if m.state == nil || time.Since(m.saved) < saveInterval {
+		return nil
+	}
+	m.saved = time.Now()
+	if err := m.save(); err != nil {
+		m.logger.Warn("metadata state file could not be written; the next start replays more of the log", "err", err)
+	}
+	return nil
+}
+
+// save writes what changed; it stays dirty if that fails.
+func (m *Metadata) save() error {
+	err := m.state.save(m.view.image, m.view.dirty)
+	if err == nil {
+		clear(m.view.dirty)
+	}
+	return err
+}
+
+func (m *Metadata) publish(img *Image) {
+	next := make(chan struct{})
+	m.image.Store(img)
+	if old := m.changed.Swap(&next); old != nil {
+		close(*old)
+	}
+}
+
+// Close stops following the log. It is called once.
+func (m *Metadata) Close() error {
+	m.shard.Close()
+	if m.state == nil {
+		return nil
+	}
+	return errors.Join(m.save(), m.state.close())
+}
+
+// Image is the newest metadata applied on this node.
+func (m *Metadata) Image() *Image { return m.image.Load() }
+
+// Changed is closed at the next new Image. Take it, look, then wait for it.
+func (m *Metadata) Changed() <-chan struct{} { return *m.changed.Load() }
+
+// WaitReady waits until changes can be decided on this node.
+func (m *Metadata) WaitReady(ctx context.Context) error { return m.shard.WaitReady(ctx) }
+
+// CreateTopic creates a topic and returns it, or what it would be.
+//
+// Errors: those of decideTopic, NOT_CONTROLLER.
+func (m *Metadata) CreateTopic(ctx context.Context, spec TopicSpec) (Topic, error) {
+	if len(spec.Assignments) == 0 {
+		if spec.Partitions == -1 {
+			spec.Partitions = m.cfg.NumPartitions
+		}
+		if spec.ReplicationFactor == -1 {
+			spec.ReplicationFactor = m.cfg.ReplicationFactor
+		}
+	}
+	in := given{id: NewUUID(), time: time.Now().UnixMilli(), random: rand.Int()}
+	var topic Topic
+	err := m.update(ctx, func(img *Image) (commands []command, err error) {
+		topic, err = decideTopic(img, spec, m.cfg.Rules, in)
+		if err != nil || spec.ValidateOnly {
+			return nil, err
+		}
+		return []command{{CreateTopic: &topic}}, nil
+	})
+	return topic, err
+}
+
+// DeleteTopic deletes a topic for good.
+//
+// Errors: those of decideDelete, NOT_CONTROLLER.
+func (m *Metadata) DeleteTopic(ctx context.Context, id UUID) error {
+	now := time.Now().UnixMilli()
+	return m.update(ctx, func(img *Image) ([]command, error) { return decideDelete(img, id, now) })
+}
+
+// AddPartitions makes a topic have count partitions, placed as assignments say
+// or, without any, by the leader. It returns the new ones.
+//
+// Errors: those of decideGrow, NOT_CONTROLLER.
+func (m *Metadata) AddPartitions(ctx context.Context, id UUID, count int32, assignments [][]int32, validateOnly bool) ([]Partition, error) {
+	random := rand.Int()
+	var added []Partition
+	err := m.update(ctx, func(img *Image) (commands []command, err error) {
+		added, err = decideGrow(img, id, count, assignments, random)
+		if err != nil || validateOnly {
+			return nil, err
+		}
+		return []command{{AddPartition: &addPartitions{ID: id, Partitions: added}}}, nil
+	})
+	return added, err
+}
+
+// AlterConfigs applies operations to the dynamic configurations of a resource
+// (IncrementalAlterConfigs).
+//
+// Errors: those of decideConfigs, NOT_CONTROLLER.
+func (m *Metadata) AlterConfigs(ctx context.Context, r Resource, ops []ConfigOp, validateOnly bool) error {
+	return m.alter(ctx, r, ops, false, validateOnly)
+}
+
+// ReplaceConfigs makes values all the dynamic configurations a resource has
+// (AlterConfigs of old).
+//
+// Errors: those of decideConfigs, NOT_CONTROLLER.
+func (m *Metadata) ReplaceConfigs(ctx context.Context, r Resource, values map[string]string, validateOnly bool) error {
+	ops := make([]ConfigOp, 0, len(values))
+	for name, value := range values {
+		ops = append(ops, ConfigOp{Name: name, Value: &value})
+	}
+	return m.alter(ctx, r, ops, true, validateOnly)
+}
+
+func (m *Metadata) alter(ctx context.Context, r Resource, ops []ConfigOp, replace, validateOnly bool) error {
+	return m.update(ctx, func(img *Image) ([]command, error) {
+		commands, err := decideConfigs(img, m.cfg.Rules, r, ops, replace)
+		if validateOnly {
+			commands = nil
+		}
+		return commands, err
+	})
+}
+
+// SetFeature finalizes a level of a feature; level 0 takes it off.
+//
+// Errors: INVALID_UPDATE_VERSION, NOT_CONTROLLER.
+func (m *Metadata) SetFeature(ctx context.Context, name string, level int16) error {
+	return m.update(ctx, func(img *Image) ([]command, error) { return decideFeature(img, name, level) })
+}
+
+// RegisterBroker puts a broker and its addresses into the metadata, and founds
+// the cluster if there is none. It waits for a leader as long as ctx allows. The
+// returned broker has the epoch of this registration.
+func (m *Metadata) RegisterBroker(ctx context.Context, b Broker) (*Broker, error) {
+	for {
+		if err := m.WaitReady(ctx); err != nil {
+			return nil, controllerError(err)
+		}
+		err := m.update(ctx, func(*Image) ([]command, error) { return []command{{Register: &b}}, nil })
+		switch {
+		case err == nil:
+			registered, _ := m.Image().Broker(b.ID)
+			return registered, nil
+		case !errors.Is(err, kerr.NotController):
+			return nil, err
+		}
+	}
+}
+
+// UnregisterBroker takes a broker off the metadata.
+//
+// Errors: BROKER_ID_NOT_REGISTERED, NOT_CONTROLLER.
+func (m *Metadata) UnregisterBroker(ctx context.Context, id int32) error {
+	return m.update(ctx, func(img *Image) ([]command, error) {
+		if _, ok := img.Broker(id); !ok {
+			return nil, fmt.Errorf("broker %d: %w", id, kerr.BrokerIDNotRegistered)
+		}
+		return []command{{Unregister: &unregister{Broker: id}}}, nil
+	})
+}
+
+// update decides on the newest image and returns when the commands are applied
+// on this node. decide is pure and runs under the view lock.
+func (m *Metadata) update(ctx context.Context, decide func(*Image) ([]command, error)) error {
+	founding := m.founding()
+	now := time.Now().UnixMilli()
+	_, err := m.shard.Update(ctx, "", func(v *view, _ int32) (shard.Write, error) {
+		commands, err := decide(v.image)
+		if err != nil || len(commands) == 0 {
+			return shard.Write{}, err
+		}
+		if v.image.ClusterID == "" {
+			commands = append([]command{founding}, commands...)
+		}
+		var w shard.Write
+		for _, c := range commands {
+			w.Records = append(w.Records, record.Record{Timestamp: now, Value: c.encode()})
+		}
+		return w, nil
+	})
+	return controllerError(err)
+}
+
+// founding is the first command of a new cluster.
+func (m *Metadata) founding() command {
+	features := defaultFeatures()
+	maps.Copy(features, m.cfg.Features)
+	return command{Found: &found{ClusterID: NewUUID().String(), Features: features}}
+}
+
+// controllerError says NOT_CONTROLLER where a coordinator would say that it is
+// none, or is still loading: clients of the metadata know that word.
+func controllerError(err error) error {
+	for _, code := range []error{kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable} {
+		if errors.Is(err, code) {
+			return fmt.Errorf("metadata: %v: %w", err, kerr.NotController)
+		}
+	}
+	return err
+}

@@ -1,0 +1,40 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Errors of this package that a caller may want to tell apart.
+var (
+	// ErrClosed says that the node or the partition is closed.
+	ErrClosed = fmt.Errorf("replication: closed: %w", kerr.NotLeaderForPartition)
+	// ErrRefused says that what was asked for is not in the log and never will
+	// be: it comes beside the error that clients see. Without it an append that
+	// failed may still be found in the log.
+	ErrRefused = errors.New("replication: refused before it was stored")
+	// ErrGuardGone says that a batch of a transaction came without a guard that
+	// still stands: ask the coordinator again (hard-07). What the client sees
+	// depends on its request's version: INVALID_TXN_STATE or TRANSACTION_ABORTABLE.
+	ErrGuardGone = fmt.Errorf("replication: no verified transaction is open: %w", kerr.InvalidTxnState)
+
+	errNotLeader  = fmt.Errorf("this replica does not lead the partition: %w", kerr.NotLeaderForPartition)
+	errNoLink     = errors.New("replication: no link to that node")
+	errNoSnapshot = errors.New("replication: a snapshot from another replica cannot be installed")
+)
+
+// storageError is what clients see of a disk error.
+func storageError(err error) error {
+	return fmt.Errorf("partition is offline: %w: %w", err, kerr.KafkaStorageError)
+}
+
+// A refusedError adds ErrRefused to an error without changing its text.
+type refusedError struct{ error }
+
+// Unwrap gives the error that clients see.
+func (e refusedError) Unwrap() error { return e.error }
+
+// Is finds ErrRefused.
+func (e refusedError) Is(target error) bool { return target == ErrRefused }

@@ -1,0 +1,145 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/oncelog/oncelog/log"
+)
+
+// A group is one incarnation of a partition's raft on an open log. A disk error
+// ends it; the partition then opens the log again and starts another.
+//
+// A leader of it costs four goroutines, all raft's own: main, state machine,
+// snapshots, metrics. A follower costs three.
+type group struct {
+	p         *Partition
+	log       *log.Log
+	store     *store
+	transport *transport
+	raft      *raft.Raft
+	stopped   atomic.Bool
+	tasks     sync.WaitGroup
+	stop      func() error // stops raft and waits for its goroutines; the log stays open
+	closeLog  func() error
+}
+
+// raftConfig holds the settings of raft.md section 5: long timeouts, because
+// kicks start elections, and no snapshots, because the boundary is the only one.
+func (n *Node) raftConfig(p *Partition) *raft.Config {
+	return &raft.Config{
+		ProtocolVersion:    raft.ProtocolVersionMax,
+		HeartbeatTimeout:   10 * time.Second,
+		ElectionTimeout:    10 * time.Second,
+		LeaderLeaseTimeout: 6 * time.Second,
+		CommitTimeout:      time.Second,
+		MaxAppendEntries:   64,
+		BatchApplyCh:       true,
+		SnapshotInterval:   time.Hour,
+		SnapshotThreshold:  math.MaxInt64,
+		TrailingLogs:       math.MaxInt64,
+		LocalID:            serverID(n.cfg.NodeID),
+		Logger:             newRaftLogger(p.logger),
+		NoLegacyTelemetry:  true,
+	}
+}
+
+// startGroup starts raft on an open log.
+func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
+	n := p.node
+	g := &group{p: p, log: l, closeLog: sync.OnceValue(l.Close)}
+	g.stop = sync.OnceValue(g.shutdown)
+	fail := func(err error) { p.offline(g, err) }
+	g.store = &store{log: l, order: &p.order, sync: n.cfg.Fsync == FsyncAlways, self: n.cfg.NodeID, fail: fail}
+	g.transport = newTransport(p.id, n.cfg.NodeID, n.cfg.links, g.store, p.order.recheck)
+	r, err := raft.NewRaft(n.raftConfig(p), &machine{g: g}, g.store, newStable(n.slots, v, g.store.broken), snapshots{l}, g.transport)
+	if err != nil {
+		return nil, fmt.Errorf("start raft of %v: %w", p.id, err)
+	}
+	g.raft = r
+	if g.store.failed.Load() {
+		return nil, errors.Join(errOffline, g.stop())
+	}
+	g.store.sole.Store(onlyVoter(r.GetConfiguration().Configuration(), n.cfg.NodeID))
+	r.RegisterObserver(raft.NewObserver(nil, false, g.observe))
+	return g, nil
+}
+
+// bootstrap writes the first configuration into an empty log. All voters write
+// the same entry. Nothing is synced: until its first vote a group promised
+// nothing, and the vote is.
+func bootstrap(l *log.Log, voters []int32) error {
+	var c raft.Configuration
+	for _, v := range voters {
+		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: serverID(v), Address: serverAddress(v)})
+	}
+	return l.Append([]log.Entry{{Index: 1, Term: 1, Kind: log.KindConfiguration, Data: raft.EncodeConfiguration(c)}})
+}
+
+// observe follows raft's changes of state. Raft calls it from the goroutine
+// that changes; it never blocks and asks for no delivery.
+func (g *group) observe(o *raft.Observation) bool {
+	if g.stopped.Load() {
+		return false
+	}
+	switch v := o.Data.(type) {
+	case raft.RaftState:
+		if v == raft.Leader {
+			g.leading()
+		} else {
+			g.p.order.resign(g, errNotLeader)
+		}
+	case raft.LeaderObservation:
+		node, ok := nodeOf(v.LeaderID)
+		if !ok {
+			node = -1
+		}
+		g.p.order.follow(g, node, int32(g.raft.CurrentTerm()))
+	}
+	return false
+}
+
+// leading begins a reign. An only voter is ready when its noop is stored; else
+// a command of the new term is proposed, whose commit makes it ready.
+func (g *group) leading() {
+	term := g.raft.CurrentTerm()
+	g.transport.forget()
+	g.p.order.begin(&reign{group: g, term: term})
+	if g.store.sole.Load() {
+		return
+	}
+	g.tasks.Go(func() {
+		g.raft.ApplyLog(raft.Log{Extensions: marks[log.KindVoid]}, 0)
+	})
+}
+
+// apply hands a command to raft. Its future is not waited for: it may never be
+// answered around a shutdown, so the store and the observer tell what became
+// of it (hard-02).
+func (g *group) apply(c command) {
+	g.raft.ApplyLog(raft.Log{Data: c.data, Extensions: c.extensions()}, 0)
+}
+
+func (g *group) shutdown() error {
+	g.stopped.Store(true)
+	close(g.transport.stop)
+	err := g.raft.Shutdown().Error()
+	g.tasks.Wait()
+	return err
+}
+
+// votersOf lists the voters of a configuration in its order.
+func votersOf(c raft.Configuration) []int32 {
+	var voters []int32
+	for _, s := range c.Servers {
+		if node, ok := nodeOf(s.ID); ok && s.Suffrage == raft.Voter {
+			voters = append(voters, node)
+		}
+	}
+	return voters
+}

@@ -1,0 +1,140 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/oncelog/oncelog/log"
+)
+
+// How long an offline partition waits before its log is opened again.
+const (
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 10 * time.Second
+)
+
+// folder is where a partition's files are.
+func (n *Node) folder(id PartitionID) string { return filepath.Join(n.cfg.Dir, id.String()) }
+
+// start opens the log and starts its group. An only voter is elected at once;
+// of several the first is, if the group is new.
+func (p *Partition) start() error {
+	g, err := p.openGroup()
+	if err != nil {
+		return err
+	}
+	p.adopt(g)
+	return nil
+}
+
+// adopt makes a started group the partition's own.
+func (p *Partition) adopt(g *group) {
+	p.order.enter(g)
+	p.group.Store(g)
+	first := len(p.voters) > 0 && p.voters[0] == p.node.cfg.NodeID
+	if g.store.sole.Load() || first && g.log.LastIndex() == 1 {
+		g.transport.kick()
+	}
+}
+
+func (p *Partition) openGroup() (*group, error) {
+	v, err := p.node.slots.claim(p.id)
+	if err != nil {
+		return nil, err
+	}
+	l, err := log.Open(p.dir, *p.config.Load(), log.Options{FS: p.node.cfg.FS, Logger: p.logger})
+	if err != nil {
+		return nil, fmt.Errorf("open log of %v: %w", p.id, err)
+	}
+	if l.LastIndex() == 0 {
+		if err := bootstrap(l, p.voters); err != nil {
+			return nil, errors.Join(fmt.Errorf("bootstrap %v: %w", p.id, err), l.Close())
+		}
+	}
+	g, err := startGroup(p, l, v)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return g, nil
+}
+
+// offline ends a group whose disk failed and sees to it that another is
+// started once the disk is back (raft.md T7). Raft's goroutines call it, so it
+// only hands the work over.
+func (p *Partition) offline(g *group, cause error) {
+	if !p.order.leave(g, storageError(cause), g.store.sole.Load()) {
+		return // not the partition's group yet, or no longer
+	}
+	p.logger.Error("partition offline", "error", cause)
+	p.task(func() { p.recover(g) })
+}
+
+// task runs f in the background until the partition closes.
+func (p *Partition) task(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.tasks.Go(f)
+	}
+}
+
+// recover opens the log again until that works. Until then the old one serves
+// reads. Readers that meet the moment of the change see log.ErrClosed.
+func (p *Partition) recover(g *group) {
+	if err := g.stop(); err != nil {
+		p.logger.Error("raft did not stop", "error", err)
+	}
+	for {
+		select {
+		case <-time.After(p.nextBackoff()):
+		case <-p.closing:
+			return
+		}
+		if err := g.closeLog(); err != nil {
+			p.logger.Warn("log of an offline partition did not close", "error", err)
+		}
+		next, err := p.openGroup()
+		if err == nil {
+			p.logger.Info("partition online")
+			p.adopt(next)
+			return
+		}
+		p.logger.Warn("partition stays offline", "error", err)
+	}
+}
+
+// nextBackoff doubles from failure to failure and starts anew after a minute
+// without one.
+func (p *Partition) nextBackoff() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	if now.Sub(p.failed) > time.Minute {
+		p.backoff = minBackoff
+	} else {
+		p.backoff = min(2*p.backoff, maxBackoff)
+	}
+	p.failed = now
+	return p.backoff
+}
+
+// close stops the partition: what is under way is answered, raft stops, the
+// log is closed, or removed. What ctx does not leave time for is refused.
+func (p *Partition) close(ctx context.Context, remove bool) error {
+	p.order.drain(ctx)
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	close(p.closing)
+	p.tasks.Wait()
+	g := p.group.Load()
+	p.order.shut(g)
+	err := g.stop()
+	if remove {
+		return errors.Join(err, g.log.Remove())
+	}
+	return errors.Join(err, g.closeLog())
+}

@@ -1,0 +1,109 @@
+package replication
+
+import (
+	"context"
+	"time"
+
+	"github.com/oncelog/oncelog/log"
+)
+
+// maintain runs what is due: retention, compaction, expiry of producers, and
+// flushes by interval. One loop serves all partitions, one partition at a time.
+func (n *Node) maintain(ctx context.Context) {
+	retention := time.NewTicker(n.cfg.RetentionCheckInterval)
+	defer retention.Stop()
+	cleaner := time.NewTicker(n.cfg.CleanerBackoff)
+	defer cleaner.Stop()
+	expiry := time.NewTicker(n.cfg.ProducerExpiryInterval)
+	defer expiry.Stop()
+	flush := &time.Ticker{} // its nil channel never fires
+	if n.cfg.Fsync == FsyncInterval {
+		flush = time.NewTicker(n.cfg.FsyncInterval)
+		defer flush.Stop()
+	}
+	for {
+		var work func(*Partition, context.Context)
+		select {
+		case <-ctx.Done():
+			return
+		case <-retention.C:
+			work = (*Partition).retain
+		case <-cleaner.C:
+			work = (*Partition).compact
+		case <-expiry.C:
+			work = (*Partition).expire
+		case <-flush.C:
+			work = (*Partition).flush
+		}
+		for _, p := range n.all() {
+			if ctx.Err() != nil {
+				return
+			}
+			work(p, ctx)
+		}
+	}
+}
+
+// maintenanceTimeout bounds the wait for one partition's log start to commit.
+const maintenanceTimeout = 30 * time.Second
+
+// retain proposes the log start that retention asks for. Only the leader does;
+// every replica then deletes its own segments (hard-33).
+func (p *Partition) retain(ctx context.Context) {
+	if !p.Leadership().Ready {
+		return
+	}
+	offset, ok := p.Log().RetentionStart(time.Now(), p.HighWatermark())
+	if !ok || offset <= p.StartOffset() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, maintenanceTimeout)
+	defer cancel()
+	if err := p.raiseStart(ctx, offset); err != nil {
+		p.logger.Warn("retention did not raise the log start", "offset", offset, "error", err)
+		return
+	}
+	p.logger.Info("retention raised the log start", "offset", p.StartOffset())
+}
+
+// compact rewrites what is dirty enough. It is local to each replica.
+func (p *Partition) compact(ctx context.Context) {
+	l := p.Log()
+	if !l.Config().CleanupCompact {
+		return
+	}
+	v := p.order.view.Load()
+	limits := log.CompactLimits{
+		HighWatermark:    v.highWatermark,
+		LastStableOffset: v.lastStable,
+		Applied:          p.group.Load().store.applied.Load(),
+		Now:              time.Now(),
+	}
+	if row, err := l.Row(p.lowestMatch()); err == nil && v.leadership.Ready {
+		limits.MinMatch = row.NextOffset()
+	}
+	done, err := l.Compact(ctx, limits)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		p.logger.Warn("compaction failed", "error", err)
+	case done.Ran:
+		p.logger.Info("compacted", "up_to", done.UpTo, "bytes_before", done.BytesBefore, "bytes_after", done.BytesAfter)
+	}
+}
+
+// expire forgets producers and guards that are long idle (hard-09).
+func (p *Partition) expire(context.Context) {
+	now := time.Now()
+	p.order.expireGuards(now.Add(-p.node.cfg.ProducerExpiryInterval))
+	if n := p.Log().ExpireProducers(now); n > 0 {
+		p.logger.Debug("producers expired", "count", n)
+	}
+}
+
+// flush syncs what was appended since the last time.
+func (p *Partition) flush(context.Context) {
+	g := p.group.Load()
+	if err := g.log.Sync(); err != nil {
+		g.store.broken(err)
+	}
+}

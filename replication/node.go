@@ -1,0 +1,234 @@
+// Package replication keeps each partition's log the same on its replicas: one
+// hashicorp/raft group for each partition, whose log is the partition's own.
+//
+// It promises what hard-cases.md A and C ask: what is acked with acks=all is in
+// the log once, at the offset that was answered, on a majority. It knows record
+// batches by their headers only, and no topic names but for messages. Nothing
+// of raft appears in what it exports.
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/oncelog/oncelog/log/vfs"
+)
+
+// maxQueuedBytes bounds the appends under way on one partition. Who would
+// exceed it waits.
+const maxQueuedBytes = 16 << 20
+
+// A Fsync says when appends are forced to disk. Term and vote always are.
+type Fsync string
+
+// The policies. Never is Kafka's: what a killed process leaves in the page
+// cache survives, what a power cut takes may not.
+const (
+	FsyncNever    Fsync = "never"
+	FsyncInterval Fsync = "interval" // at most Config.FsyncInterval after the append
+	FsyncAlways   Fsync = "always"   // before the append is answered; those that wait share one sync
+)
+
+// A Config is what Open needs.
+type Config struct {
+	NodeID int32
+	Dir    string       // holds the slot file and a folder for each partition
+	FS     vfs.FS       // nil: the operating system's
+	Logger *slog.Logger // nil: silent
+
+	Fsync         Fsync         // "": never
+	FsyncInterval time.Duration // 0: 1 s
+
+	RetentionCheckInterval time.Duration // 0: 5 min (log.retention.check.interval.ms)
+	CleanerBackoff         time.Duration // 0: 15 s (log.cleaner.backoff.ms)
+	ProducerExpiryInterval time.Duration // 0: 10 min (producer.id.expiration.check.interval.ms)
+	ReplicaLagTimeMax      time.Duration // 0: 30 s (replica.lag.time.max.ms)
+
+	links links // nil: no other nodes
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.FS == nil {
+		c.FS = vfs.OS
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Fsync == "" {
+		c.Fsync = FsyncNever
+	}
+	if !slices.Contains([]Fsync{FsyncNever, FsyncInterval, FsyncAlways}, c.Fsync) {
+		return c, fmt.Errorf("fsync policy %q, want never, interval or always", c.Fsync)
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.FsyncInterval, time.Second},
+		{&c.RetentionCheckInterval, 5 * time.Minute},
+		{&c.CleanerBackoff, 15 * time.Second},
+		{&c.ProducerExpiryInterval, 10 * time.Minute},
+		{&c.ReplicaLagTimeMax, 30 * time.Second},
+	} {
+		if *d.field <= 0 {
+			*d.field = d.value
+		}
+	}
+	return c, nil
+}
+
+// A Node is all replicas that one broker holds.
+type Node struct {
+	cfg    Config
+	slots  *slots
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	mu         sync.Mutex
+	partitions map[PartitionID]*Partition
+	opening    map[PartitionID]chan struct{} // closed when it is open or failed
+	closed     bool
+}
+
+// Open opens the slot file of cfg.Dir and starts the node's maintenance. Two
+// nodes must not share a directory; the caller holds a lock on it.
+func Open(cfg Config) (*Node, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("create %s: %w", cfg.Dir, err)
+	}
+	s, err := openSlots(cfg.FS, cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n := &Node{
+		cfg: cfg, slots: s, cancel: cancel,
+		partitions: make(map[PartitionID]*Partition), opening: make(map[PartitionID]chan struct{}),
+	}
+	n.tasks.Go(func() { n.maintain(ctx) })
+	return n, nil
+}
+
+// OpenPartition creates or recovers a partition and starts its group. It
+// returns before there is a leader; an only voter leads within milliseconds. A
+// partition that is open already is returned as it is. Calls for different
+// partitions may run in parallel, and then share their syncs.
+func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error) {
+	if !slices.Contains(spec.Voters, n.cfg.NodeID) {
+		return nil, fmt.Errorf("node %d is not among the voters %v of %v", n.cfg.NodeID, spec.Voters, spec.ID)
+	}
+	for {
+		n.mu.Lock()
+		p, busy := n.partitions[spec.ID], n.opening[spec.ID]
+		if n.closed {
+			n.mu.Unlock()
+			return nil, ErrClosed
+		}
+		if p != nil {
+			n.mu.Unlock()
+			return p, nil
+		}
+		if busy == nil {
+			busy = make(chan struct{})
+			n.opening[spec.ID] = busy
+			n.tasks.Add(1)
+			n.mu.Unlock()
+			defer n.tasks.Done()
+			return n.open(spec, busy)
+		}
+		n.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("open %v: %w", spec.ID, ctx.Err())
+		}
+	}
+}
+
+func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
+	p := &Partition{
+		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters),
+		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
+		queue:   semaphore.NewWeighted(maxQueuedBytes),
+		closing: make(chan struct{}),
+	}
+	p.order.p = p
+	p.order.view.Store(&view{leadership: Leadership{Leader: -1, Epoch: -1}})
+	p.config.Store(&spec.Log)
+	err := p.start()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.opening, spec.ID)
+	close(busy)
+	if err != nil {
+		return nil, err
+	}
+	n.partitions[spec.ID] = p
+	return p, nil
+}
+
+// DeletePartition closes a partition and removes its files. Its id must never
+// be opened again (hard-36).
+func (n *Node) DeletePartition(ctx context.Context, id PartitionID) error {
+	n.mu.Lock()
+	p, ok := n.partitions[id]
+	delete(n.partitions, id)
+	n.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	if err := p.close(ctx, true); err != nil {
+		return fmt.Errorf("delete %v: %w", id, err)
+	}
+	return n.slots.release(id)
+}
+
+// Partition returns an open partition, or nil.
+func (n *Node) Partition(id PartitionID) *Partition {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.partitions[id]
+}
+
+func (n *Node) all() []*Partition {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := make([]*Partition, 0, len(n.partitions))
+	for _, p := range n.partitions {
+		list = append(list, p)
+	}
+	return list
+}
+
+// Close stops accepting, lets what is under way settle until ctx ends, and
+// stops all groups in parallel.
+func (n *Node) Close(ctx context.Context) error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	n.mu.Unlock()
+	n.cancel()
+	n.tasks.Wait()
+	list := n.all()
+	errs := make([]error, len(list))
+	var stopping sync.WaitGroup
+	for i, p := range list {
+		stopping.Go(func() { errs[i] = p.close(ctx, false) })
+	}
+	stopping.Wait()
+	return errors.Join(append(errs, n.slots.close())...)
+}

@@ -1,0 +1,238 @@
+package replication
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/protocol/record"
+)
+
+// A PartitionID names a partition for ever: a topic made again under an old
+// name has another id (hard-36).
+type PartitionID struct {
+	TopicID   [16]byte
+	Partition int32
+}
+
+// String is the name of the partition's folder: the topic id as hex, a dash,
+// the partition.
+func (id PartitionID) String() string {
+	return hex.EncodeToString(id.TopicID[:]) + "-" + strconv.Itoa(int(id.Partition))
+}
+
+// A Spec is what OpenPartition needs to know.
+type Spec struct {
+	ID     PartitionID
+	Topic  string // for messages
+	Voters []int32
+	Log    log.Config
+}
+
+// A Leadership says who leads a partition.
+type Leadership struct {
+	Leader int32 // node id, -1: unknown
+	Epoch  int32 // the leader's term
+	Ready  bool  // this replica leads and an entry of its own term is committed
+}
+
+// A Partition is one replica of one topic partition.
+//
+// Appends go through order; commits move its view. Readers load the view and
+// take no lock. A disk error ends the group, and recover starts another.
+type Partition struct {
+	node   *Node
+	id     PartitionID
+	topic  string
+	dir    string
+	logger *slog.Logger
+	order  order
+	voters []int32             // to begin with; raft's configuration counts
+	queue  *semaphore.Weighted // bytes of appends under way
+
+	group  atomic.Pointer[group]
+	config atomic.Pointer[log.Config]
+
+	closing chan struct{} // closed when the partition closes
+	tasks   sync.WaitGroup
+	mu      sync.Mutex
+	closed  bool      // no task starts any more
+	failed  time.Time // when the disk last failed
+	backoff time.Duration
+}
+
+// An Append is one record batch and what its producer wants to be sure of.
+type Append struct {
+	Batch       record.Batch // exclusive until Append returns; base offset and leader epoch are patched in place
+	Acks        int16        // 0, 1: stored here; -1: committed
+	MinInSync   int16        // min.insync.replicas; more than there are voters counts as all of them
+	Guard       *Guard       // for a batch that opens a transaction here
+	Epoch       int32        // above 0: refused unless this node leads in exactly this epoch
+	TV2         bool         // transactional, by Produce 12 or newer
+	Coordinator bool         // written by a coordinator for a client: no sequence
+}
+
+// Appended is where a batch is.
+type Appended struct {
+	BaseOffset     int64
+	LogAppendTime  int64 // ms, -1 for batches that carry their producer's time
+	LogStartOffset int64
+	Duplicate      bool // it was there before
+}
+
+// ID is the partition's identity.
+func (p *Partition) ID() PartitionID { return p.id }
+
+// Topic is the topic's name.
+func (p *Partition) Topic() string { return p.topic }
+
+// Log is the partition's log. A disk error replaces it: fetch it anew for each use.
+func (p *Partition) Log() *log.Log { return p.group.Load().log }
+
+// Leadership is who leads, as far as this replica knows.
+func (p *Partition) Leadership() Leadership { return p.order.view.Load().leadership }
+
+// HighWatermark is the end of what is committed. It never falls.
+func (p *Partition) HighWatermark() int64 { return p.order.view.Load().highWatermark }
+
+// LastStableOffset is the end of what read_committed may see (hard-15).
+func (p *Partition) LastStableOffset() int64 { return p.order.view.Load().lastStable }
+
+// StartOffset is the log start offset.
+func (p *Partition) StartOffset() int64 { return p.Log().StartOffset() }
+
+// EndOffset is the log end offset.
+func (p *Partition) EndOffset() int64 { return p.Log().EndOffset() }
+
+// Moved is closed when the high watermark, the last stable offset or the
+// leadership next changes, and when the partition closes. Take it, look at what
+// you wait for, then wait.
+func (p *Partition) Moved() <-chan struct{} { return p.order.movement() }
+
+// WaitReady returns when this replica leads and may serve.
+func (p *Partition) WaitReady(ctx context.Context) error {
+	for {
+		moved := p.Moved()
+		if p.Leadership().Ready {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-p.closing:
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("wait for leadership of %s-%d: %w", p.topic, p.id.Partition, ctx.Err())
+		}
+	}
+}
+
+// Voters are the nodes that decide.
+func (p *Partition) Voters() []int32 {
+	return votersOf(p.group.Load().raft.GetConfiguration().Configuration())
+}
+
+// SetConfig changes the topic's settings.
+func (p *Partition) SetConfig(c log.Config) {
+	p.config.Store(&c)
+	p.Log().SetConfig(c)
+}
+
+// watermark completes a position with its last stable offset.
+func (p *Partition) watermark(l *log.Log, index, term uint64, highWatermark int64) watermark {
+	return watermark{index: index, term: term, highWatermark: highWatermark, lastStable: l.LastStableOffset(highWatermark)}
+}
+
+// Append stores a batch and waits as its acks demand. A duplicate waits like
+// the original did (hard-04).
+//
+// Errors: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS before it is stored and
+// NOT_ENOUGH_REPLICAS_AFTER_APPEND after, REQUEST_TIMED_OUT when ctx ends,
+// OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE,
+// KAFKA_STORAGE_ERROR, ErrGuardGone. With ErrRefused it is certain that the
+// batch is not stored.
+func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
+	if _, err := record.Peek(a.Batch); err != nil {
+		return Appended{}, refusedError{fmt.Errorf("append: %w: %w", err, kerr.CorruptMessage)}
+	}
+	need, err := p.enough(a)
+	if err != nil {
+		return Appended{}, refusedError{err}
+	}
+	q := &proposal{
+		kind: log.KindBatch, data: a.Batch, acks: a.Acks, minInSync: need, epoch: a.Epoch, guard: a.Guard, at: -1,
+		info: log.ProduceInfo{Coordinator: a.Coordinator, TV2: a.TV2},
+	}
+	if a.Batch.LogAppendTime() {
+		q.at = a.Batch.MaxTimestamp()
+	}
+	if err := p.run(ctx, q); err != nil {
+		return Appended{}, err
+	}
+	duplicate := q.outcome == known || q.outcome == repeated
+	return Appended{BaseOffset: q.base, LogAppendTime: q.at, LogStartOffset: p.StartOffset(), Duplicate: duplicate}, nil
+}
+
+// run takes a proposal through the order. Bytes under way are bounded: who
+// would exceed the bound waits.
+func (p *Partition) run(ctx context.Context, q *proposal) error {
+	size := min(int64(len(q.data)), maxQueuedBytes)
+	if err := p.queue.Acquire(ctx, size); err != nil {
+		return refusedError{fmt.Errorf("append: %w: %w", err, kerr.RequestTimedOut)}
+	}
+	defer p.queue.Release(size)
+	q.wake = make(chan struct{}, 1)
+	p.order.submit(q)
+	p.order.await(ctx, q)
+	return q.err
+}
+
+// AppendMarker writes a transaction marker unless the partition's state says
+// that it is there, and returns once it is committed (hard-12, hard-14).
+//
+// Errors: as Append, and TRANSACTION_COORDINATOR_FENCED.
+func (p *Partition) AppendMarker(ctx context.Context, m log.Marker) error {
+	control := record.Control{Commit: m.Commit, CoordinatorEpoch: m.CoordinatorEpoch}
+	batch := record.NewMarker(m.ProducerID, m.Epoch, control, time.Now().UnixMilli())
+	return p.run(ctx, &proposal{kind: log.KindBatch, data: batch, marker: &m, acks: -1})
+}
+
+// DeleteRecords raises the log start offset to offset, or to the high
+// watermark for -1, on all replicas, and returns the new one.
+//
+// Errors: POLICY_VIOLATION when the topic's policy lacks delete,
+// OFFSET_OUT_OF_RANGE, those of Append. Source: Kafka's ReplicaManager.deleteRecords.
+func (p *Partition) DeleteRecords(ctx context.Context, offset int64) (lowWatermark int64, err error) {
+	if !p.Log().Config().CleanupDelete {
+		return -1, fmt.Errorf("delete records of %s: cleanup.policy lacks delete: %w", p.topic, kerr.PolicyViolation)
+	}
+	if !p.Leadership().Ready {
+		return -1, errNotLeader
+	}
+	hw := p.HighWatermark()
+	if offset == -1 {
+		offset = hw
+	}
+	if offset < 0 || offset > hw {
+		return -1, fmt.Errorf("delete records before offset %d, high watermark is %d: %w", offset, hw, kerr.OffsetOutOfRange)
+	}
+	if offset > p.StartOffset() {
+		if err := p.raiseStart(ctx, offset); err != nil {
+			return -1, err
+		}
+	}
+	return p.StartOffset(), nil
+}
+
+// raiseStart has the group agree on a log start and waits until it is applied here.
+func (p *Partition) raiseStart(ctx context.Context, offset int64) error {
+	return p.run(ctx, &proposal{kind: log.KindLogStart, data: log.LogStartPayload(offset), acks: -1})
+}

@@ -1,0 +1,214 @@
+package replication
+
+import "context"
+
+// A reign is one leadership of this replica, from winning a vote to losing it.
+type reign struct {
+	group *group
+	term  uint64
+	ready bool // guarded by order.mu: an entry of this term is committed
+}
+
+// reach is how far the log is known to be committed.
+func (o *order) reached() watermark {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.mark
+}
+
+// begin starts a leadership. It takes appends once it is ready.
+func (o *order) begin(lead *reign) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current != lead.group {
+		return
+	}
+	o.lead, o.refusal = lead, nil
+	o.guards = nil
+}
+
+// resign ends the leadership of g, if it has one, and nobody is known to lead.
+func (o *order) resign(g *group, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current != g {
+		return
+	}
+	o.abandon(err)
+	o.publishLeader(-1)
+}
+
+// follow takes note of who leads. This replica's own leadership is published
+// when it is ready.
+func (o *order) follow(g *group, leader, epoch int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current != g || o.lead != nil || leader == g.p.node.cfg.NodeID {
+		return
+	}
+	v := *o.view.Load()
+	l := Leadership{Leader: leader, Epoch: max(epoch, v.leadership.Epoch)}
+	if leader < 0 {
+		l.Epoch = v.leadership.Epoch
+	}
+	if l != v.leadership {
+		v.leadership = l
+		o.publish(v)
+	}
+}
+
+func (o *order) publishLeader(leader int32) {
+	v := *o.view.Load()
+	if v.leadership.Leader == leader && !v.leadership.Ready {
+		return
+	}
+	v.leadership = Leadership{Leader: leader, Epoch: v.leadership.Epoch}
+	o.publish(v)
+}
+
+// leave ends the incarnation g for good. A replica that is its group's only
+// voter still is its leader to readers: what is committed stays readable while
+// the disk takes no appends.
+func (o *order) leave(g *group, err error, stillLeads bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.current != g {
+		return false
+	}
+	o.current = nil
+	o.abandon(err)
+	if !stillLeads {
+		o.publishLeader(-1)
+	}
+	return true
+}
+
+// shut ends the order for good.
+func (o *order) shut(g *group) {
+	o.leave(g, ErrClosed, false)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refusal, o.closed = ErrClosed, true
+	o.announce()
+}
+
+// enter makes g the incarnation whose changes count.
+func (o *order) enter(g *group) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.current = g
+}
+
+// rise takes a higher watermark. One of this leadership's own term makes it
+// ready: everything before it is committed too.
+func (o *order) rise(w watermark) {
+	if w.index <= o.mark.index {
+		return
+	}
+	o.mark = w
+	v := *o.view.Load()
+	next := v
+	next.highWatermark = max(v.highWatermark, w.highWatermark)
+	next.lastStable = max(v.lastStable, w.lastStable)
+	if o.lead != nil && !o.lead.ready && w.term == o.lead.term {
+		o.lead.ready = true
+		next.leadership = Leadership{Leader: o.p.node.cfg.NodeID, Epoch: int32(w.term), Ready: true}
+	}
+	if next != v {
+		o.publish(next)
+	}
+}
+
+// apply takes what the state machine has applied. A new log start may raise
+// the last stable offset by itself.
+func (o *order) apply(w watermark, index uint64, started bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rise(w)
+	o.applied = max(o.applied, index)
+	if started {
+		if v := *o.view.Load(); w.highWatermark == v.highWatermark && w.lastStable > v.lastStable {
+			v.lastStable = w.lastStable
+			o.publish(v)
+		}
+	}
+	o.settleCommitted()
+}
+
+// recheck looks again at what waits for more than a majority (hard-32).
+func (o *order) recheck() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.settleCommitted()
+}
+
+// publish replaces the view and wakes who waits for it to move.
+func (o *order) publish(v view) {
+	o.view.Store(&v)
+	o.announce()
+}
+
+func (o *order) announce() {
+	if o.moved != nil {
+		close(o.moved)
+		o.moved = nil
+	}
+}
+
+// movement is closed at the next publication.
+func (o *order) movement() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.moved == nil {
+		o.moved = make(chan struct{})
+	}
+	moved := o.moved
+	if o.closed {
+		o.announce()
+	}
+	return moved
+}
+
+// abandon ends the leadership: what waits, is proposed or waits for its commit
+// is answered with err. What the store has claimed is answered by the store.
+func (o *order) abandon(err error) {
+	o.lead, o.refusal, o.guards = nil, err, nil
+	for _, q := range o.waiting {
+		o.settle(q, err)
+	}
+	o.waiting = nil
+	for _, q := range o.commits {
+		o.settle(q, err)
+	}
+	o.commits = nil
+	if o.round != nil {
+		o.breakRound(o.round, err)
+	}
+	o.quiet()
+}
+
+// quiet wakes who waits for it, when nothing is under way.
+func (o *order) quiet() {
+	if o.idle != nil && !o.turn && len(o.waiting) == 0 && len(o.commits) == 0 {
+		close(o.idle)
+		o.idle = nil
+	}
+}
+
+// drain refuses what is new and waits until what is under way is answered.
+func (o *order) drain(ctx context.Context) {
+	o.mu.Lock()
+	o.draining = true
+	idle := make(chan struct{})
+	if o.idle == nil {
+		o.idle = idle
+	} else {
+		idle = o.idle
+	}
+	o.quiet()
+	o.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done(): // what is left is refused when the group stops
+	}
+}

@@ -1,0 +1,108 @@
+package replication
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The keys that hashicorp/raft keeps in its stable store.
+const (
+	keyCurrentTerm  = "CurrentTerm"
+	keyLastVoteTerm = "LastVoteTerm"
+	keyLastVoteCand = "LastVoteCand"
+)
+
+// errNotFound has the text that hashicorp/raft compares with.
+var errNotFound = errors.New("not found")
+
+// stable is raft's StableStore of one group over its slot. Raft's main
+// goroutine is its only user.
+//
+// Raft panics when the term cannot be stored, so that error is not returned:
+// fail takes the group offline, and from then on nothing the group says leaves
+// the node (see transport). A vote that cannot be stored is refused.
+type stable struct {
+	slots  *slots
+	slot   *slot
+	value  ballot // what raft was told
+	staged uint64 // vote term, waiting for its candidate
+	fail   func(error)
+}
+
+func newStable(s *slots, v *slot, fail func(error)) *stable {
+	value := v.value
+	if value.term == 0 {
+		value.term = 1 // the term of the first configuration; no vote is cast in it
+	}
+	return &stable{slots: s, slot: v, value: value, fail: fail}
+}
+
+// SetUint64 stores the term, or keeps a vote's term until its candidate comes.
+func (s *stable) SetUint64(key []byte, val uint64) error {
+	switch string(key) {
+	case keyCurrentTerm:
+		if val == s.value.term {
+			return nil
+		}
+		s.value.term = val
+		if err := s.slots.put(s.slot, s.value); err != nil {
+			s.fail(fmt.Errorf("store term %d: %w", val, err))
+		}
+		return nil
+	case keyLastVoteTerm:
+		s.staged = val
+		return nil
+	default:
+		return fmt.Errorf("stable store has no key %q", key)
+	}
+}
+
+// Set stores the vote whose term was staged before.
+func (s *stable) Set(key, val []byte) error {
+	if string(key) != keyLastVoteCand {
+		return fmt.Errorf("stable store has no key %q", key)
+	}
+	next := s.value
+	next.voteTerm, next.candidate = s.staged, string(val)
+	if err := s.slots.put(s.slot, next); err != nil {
+		err = fmt.Errorf("store vote of term %d: %w", s.staged, err)
+		s.fail(err)
+		return err
+	}
+	s.value = next
+	return nil
+}
+
+// GetUint64 answers errNotFound for what was never stored.
+func (s *stable) GetUint64(key []byte) (uint64, error) {
+	switch {
+	case string(key) == keyCurrentTerm:
+		return s.value.term, nil
+	case string(key) == keyLastVoteTerm && s.value.voteTerm > 0:
+		return s.value.voteTerm, nil
+	default:
+		return 0, errNotFound
+	}
+}
+
+// Get answers errNotFound when this replica never voted.
+func (s *stable) Get(key []byte) ([]byte, error) {
+	if string(key) != keyLastVoteCand || s.value.candidate == "" {
+		return nil, errNotFound
+	}
+	return []byte(s.value.candidate), nil
+}
+
+// candidateName is how a node is named on a vote.
+func candidateName(node int32) []byte {
+	return binary.BigEndian.AppendUint32(nil, uint32(node))
+}
+
+// candidateNode is the node that a vote names.
+func candidateNode(name []byte) (int32, bool) {
+	if len(name) != 4 {
+		return -1, false
+	}
+	return int32(binary.BigEndian.Uint32(name)), true
+}

@@ -1,0 +1,280 @@
+package replication
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/hashicorp/raft"
+	"github.com/oncelog/oncelog/log"
+)
+
+// A command is what the leader proposes: one entry, with the term and the
+// ticket under which it was checked (hard-02).
+type command struct {
+	kind   log.Kind
+	term   uint64
+	ticket uint64
+	data   []byte
+}
+
+const (
+	replicatedMark = 1  // bytes of Extensions: the kind
+	proposedMark   = 17 // bytes of Extensions: kind, term, ticket
+)
+
+// marks are the Extensions of a stored command, one for each kind. They travel
+// to followers in place of the ticket.
+var marks = func() (m [16][]byte) {
+	for k := range m {
+		m[k] = []byte{byte(k)}
+	}
+	return m
+}()
+
+func (c command) extensions() []byte {
+	ext := make([]byte, proposedMark)
+	ext[0] = byte(c.kind)
+	binary.BigEndian.PutUint64(ext[1:], c.term)
+	binary.BigEndian.PutUint64(ext[9:], c.ticket)
+	return ext
+}
+
+// store is raft's LogStore over the partition's log. It fills no record bytes:
+// the transport does that when it sends (raft.md T3).
+//
+// Raft's main goroutine writes; raft's other goroutines read. After the first
+// disk error it refuses every write, and raft's goroutines get answers that let
+// them end instead of panicking; nothing they say leaves the node.
+type store struct {
+	log    *log.Log
+	order  *order
+	sync   bool // fsync=always
+	self   int32
+	fail   func(error)
+	failed atomic.Bool
+
+	sole    atomic.Bool   // this node is the only voter
+	applied atomic.Uint64 // last index applied; the suffix above may be cut
+	entries []log.Entry
+	claimed []*proposal
+}
+
+// IsMonotonic tells raft that indexes here have no holes.
+func (s *store) IsMonotonic() bool { return true }
+
+// FirstIndex is 0 while the log holds no row.
+func (s *store) FirstIndex() (uint64, error) {
+	if first := s.log.FirstIndex(); first <= s.log.LastIndex() {
+		return first, nil
+	}
+	return 0, nil
+}
+
+// LastIndex counts the boundary: a log whose rows are all compacted away ends there.
+func (s *store) LastIndex() (uint64, error) { return s.log.LastIndex(), nil }
+
+// GetLog fills index, term and type; configurations and log starts get their
+// small payload. The boundary itself answers as a noop (raft.md T5).
+func (s *store) GetLog(index uint64, out *raft.Log) error {
+	row, err := s.log.Row(index)
+	if err == nil {
+		return s.fill(row, out)
+	}
+	if b := s.log.Boundary(); b.Index == index && index > 0 {
+		*out = raft.Log{Index: b.Index, Term: b.Term, Type: raft.LogNoop}
+		return nil
+	}
+	if errors.Is(err, log.ErrNotFound) {
+		return raft.ErrLogNotFound
+	}
+	return s.unreadable(index, err, out)
+}
+
+func (s *store) fill(row log.Row, out *raft.Log) error {
+	*out = raft.Log{Index: row.Index, Term: row.Term, Type: raft.LogCommand}
+	switch row.Kind {
+	case log.KindNoop:
+		out.Type = raft.LogNoop
+		return nil
+	case log.KindBarrier:
+		out.Type = raft.LogBarrier
+		return nil
+	case log.KindBatch, log.KindVoid:
+		out.Extensions = marks[row.Kind]
+		return nil
+	case log.KindConfiguration:
+		out.Type = raft.LogConfiguration
+	default:
+		out.Extensions = marks[row.Kind]
+	}
+	payload, err := s.log.Payload(row, nil)
+	if err != nil {
+		return s.unreadable(row.Index, err, out)
+	}
+	out.Data = payload
+	return nil
+}
+
+// unreadable takes the replica offline and gives raft a noop, because it
+// panics on an error here.
+func (s *store) unreadable(index uint64, err error, out *raft.Log) error {
+	s.broken(fmt.Errorf("read index %d: %w", index, err))
+	*out = raft.Log{Index: index, Type: raft.LogNoop}
+	return nil
+}
+
+func (s *store) broken(err error) {
+	if !s.failed.Swap(true) {
+		s.fail(err)
+	}
+}
+
+// hydrate fills the record bytes of entries that are about to be sent.
+func (s *store) hydrate(entries []*raft.Log) error {
+	for _, e := range entries {
+		if len(e.Extensions) != replicatedMark || log.Kind(e.Extensions[0]) != log.KindBatch || e.Data != nil {
+			continue
+		}
+		row, err := s.log.Row(e.Index)
+		if err != nil {
+			return fmt.Errorf("hydrate index %d: %w", e.Index, err)
+		}
+		if row.Term != e.Term {
+			return fmt.Errorf("hydrate index %d: term %d was replaced by %d", e.Index, e.Term, row.Term)
+		}
+		if e.Data, err = s.log.Payload(row, nil); err != nil {
+			return fmt.Errorf("hydrate index %d: %w", e.Index, err)
+		}
+	}
+	return nil
+}
+
+// StoreLog stores one entry.
+func (s *store) StoreLog(l *raft.Log) error { return s.StoreLogs([]*raft.Log{l}) }
+
+// StoreLogs writes entries, all or none, and tells the order what became of
+// its proposals.
+func (s *store) StoreLogs(logs []*raft.Log) error {
+	s.entries, s.claimed = s.entries[:0], s.claimed[:0]
+	for _, l := range logs {
+		s.entries = append(s.entries, s.entry(l))
+	}
+	if err := s.write(); err != nil {
+		s.broken(err)
+		s.order.keptBy(s.claimed, storageError(err), nil)
+		return err
+	}
+	s.settle(logs)
+	return nil
+}
+
+// write appends the collected entries.
+func (s *store) write() error {
+	if s.failed.Load() {
+		return log.ErrFailed
+	}
+	if err := s.log.Append(s.entries); err != nil {
+		return fmt.Errorf("append at index %d: %w", s.entries[0].Index, err)
+	}
+	if s.sync {
+		if err := s.log.Sync(); err != nil {
+			return fmt.Errorf("sync at index %d: %w", s.entries[0].Index, err)
+		}
+	}
+	return nil
+}
+
+// entry translates; a proposal that may not be stored becomes a void row.
+func (s *store) entry(l *raft.Log) log.Entry {
+	e := log.Entry{Index: l.Index, Term: l.Term, Data: l.Data}
+	switch {
+	case l.Type == raft.LogNoop:
+		e.Kind = log.KindNoop
+	case l.Type == raft.LogBarrier:
+		e.Kind = log.KindBarrier
+	case l.Type == raft.LogConfiguration:
+		e.Kind = log.KindConfiguration
+	case len(l.Extensions) == proposedMark:
+		s.claim(l, &e)
+	case len(l.Extensions) == replicatedMark:
+		e.Kind = log.Kind(l.Extensions[0])
+	default:
+		e.Kind, e.Data = log.KindVoid, nil // no command of ours looks like this
+	}
+	return e
+}
+
+func (s *store) claim(l *raft.Log, e *log.Entry) {
+	term, ticket := binary.BigEndian.Uint64(l.Extensions[1:]), binary.BigEndian.Uint64(l.Extensions[9:])
+	q := s.order.claim(term, ticket, l.Term)
+	if q == nil {
+		e.Kind, e.Data = log.KindVoid, nil
+		l.Data, l.Extensions = nil, marks[log.KindVoid]
+		return
+	}
+	e.Kind = log.Kind(l.Extensions[0])
+	e.LeaderAppend = e.Kind == log.KindBatch
+	q.index = l.Index
+	s.claimed = append(s.claimed, q)
+}
+
+// settle runs after a successful write: it forgets the callers' bytes, notes
+// the voters and, on an only voter, commits.
+func (s *store) settle(logs []*raft.Log) {
+	n := 0
+	for i, l := range logs {
+		e := s.entries[i]
+		if l.Type == raft.LogConfiguration {
+			s.sole.Store(onlyVoter(raft.DecodeConfiguration(l.Data), s.self))
+		}
+		if len(l.Extensions) != proposedMark {
+			continue
+		}
+		q := s.claimed[n]
+		n++
+		l.Extensions = marks[e.Kind]
+		if e.Kind == log.KindBatch {
+			q.base, q.last = e.BaseOffset, e.BaseOffset+int64(q.batch().LastOffsetDelta())
+			l.Data = nil
+		}
+	}
+	clear(s.entries)
+	if !s.sole.Load() {
+		s.order.keptBy(s.claimed, nil, nil)
+		return
+	}
+	last := logs[len(logs)-1]
+	mark := s.order.p.watermark(s.log, last.Index, last.Term, s.log.EndOffset())
+	s.order.keptBy(s.claimed, nil, &mark)
+}
+
+// DeleteRange cuts the end of the log, never below what is applied. Raft also
+// asks for prefixes after a snapshot; the boundary moves by ApplyStart instead.
+func (s *store) DeleteRange(first, last uint64) error {
+	if end := s.log.LastIndex(); last < end || first > end {
+		return nil
+	}
+	if s.failed.Load() {
+		return log.ErrFailed
+	}
+	if applied := s.applied.Load(); first <= applied {
+		err := fmt.Errorf("truncate from index %d: index %d is applied", first, applied)
+		s.broken(err)
+		return err
+	}
+	if err := s.log.TruncateSuffix(first); err != nil {
+		err = fmt.Errorf("truncate from index %d: %w", first, err)
+		s.broken(err)
+		return err
+	}
+	s.sole.Store(false)
+	return nil
+}
+
+// onlyVoter reports whether node alone decides.
+func onlyVoter(c raft.Configuration, node int32) bool {
+	voters := votersOf(c)
+	return len(voters) == 1 && voters[0] == node
+}
