@@ -166,10 +166,10 @@ func (m *Metadata) publish(img *Image) {
 	}
 }
 
-// Close stops following the log. It is called once.
+// Close stops following the log.
 func (m *Metadata) Close() error {
 	m.shard.Close()
-	if m.state == nil {
+	if m.state == nil || m.state.db == nil {
 		return nil
 	}
 	return errors.Join(m.save(), m.state.close())

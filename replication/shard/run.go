@@ -97,10 +97,6 @@ func (s *Shard[V]) step(last *term[V]) *term[V] {
 	if t := s.term.Load(); t != nil && (t.hasEnded() || !l.Ready || l.Epoch != t.epoch) {
 		s.unload(t)
 	}
-	if s.opts.Follow && s.replay.Load() == nil {
-		s.replay.Store(newReplay(s.newView(-1), s.p.StartOffset(), s.opts.Persist))
-		s.announce()
-	}
 	if r := s.replay.Load(); r != nil {
 		if err := r.advance(s.ctx, s.p); err != nil {
 			s.fail(l.Epoch, err)

@@ -130,6 +130,9 @@ func Open[V View](ctx context.Context, p Partition, newView func(epoch int32) V,
 		s.opts.Park = parkDefault
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	if opts.Follow {
+		s.replay.Store(newReplay(newView(-1), p.StartOffset(), opts.Persist))
+	}
 	s.announce()
 	go s.run()
 	return s

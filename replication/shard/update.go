@@ -76,9 +76,6 @@ func (s *Shard[V]) View(ctx context.Context, fn func(view V)) error {
 
 func (s *Shard[V]) follow(ctx context.Context, fn func(view V)) error {
 	r := s.replay.Load()
-	if r == nil {
-		return errLoading()
-	}
 	if err := s.catchUp(ctx, r, s.p.Leadership().Epoch); err != nil {
 		return err
 	}
