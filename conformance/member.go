@@ -171,3 +171,21 @@ func (t *T) describeGroup(version int16, group string) kmsg.DescribeGroupsRespon
 	})
 	return g
 }
+
+type joinResponse = *kmsg.JoinGroupResponse
+
+// listed is the state of a group in ListGroups of all brokers, or "".
+func (t *T) listed(group string) string {
+	for _, node := range t.cluster.nodes() {
+		req := kmsg.NewPtrListGroupsRequest()
+		req.Version = t.newest(req, -1)
+		resp := ask[*kmsg.ListGroupsResponse](t, node, req)
+		t.mustCode("ListGroups", resp.ErrorCode, codeNone)
+		for _, g := range resp.Groups {
+			if g.Group == group {
+				return g.GroupState
+			}
+		}
+	}
+	return ""
+}

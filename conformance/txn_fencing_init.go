@@ -10,9 +10,9 @@ var txnFencingInit = Case{
 		zombie := t.transactional(1)
 		t.producerOf(zombie.txid, 1)
 		t.producerOf(zombie.txid, 1)
-		for version, want := range map[int16]int16{3: codeInvalidProducerEpoch, 4: codeProducerFenced} {
-			answer := t.initProducerID(initCall{version: at(version), txid: zombie.txid, resume: true, id: zombie.id, epoch: zombie.epoch})
-			t.code("InitProducerId with an old epoch", answer.ErrorCode, want)
-		}
+		c := initCall{version: at(3), txid: zombie.txid, resume: true, id: zombie.id, epoch: zombie.epoch}
+		t.code("InitProducerId 3 with an old epoch", t.initProducerID(c).ErrorCode, codeInvalidProducerEpoch)
+		c.version = at(4)
+		t.code("InitProducerId 4 with an old epoch", t.initProducerID(c).ErrorCode, codeProducerFenced)
 	},
 }
