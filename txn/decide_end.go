@@ -73,18 +73,13 @@ func endedV1(n *Transaction) outcome {
 // the present epoch ends the next transaction, which may be empty: then only an
 // abort makes sense, and it bumps (KAFKA-18464).
 func decideEndV2(t *Transaction, r endRequest) (outcome, error) {
-	rotated := t.PrevProducerID == r.producerID && r.producerEpoch == LastEpoch && t.ProducerEpoch == 0
-	repeat := rotated || t.ProducerID == r.producerID && int(t.ProducerEpoch) == int(r.producerEpoch)+1
-	prepare, complete := r.goal()
 	if t.State.prepared() {
-		if repeat && t.State != prepare {
-			return outcome{}, errWrongState(t, prepare)
-		}
-		// The same end, or already the next transaction, or a zombie: all of them
-		// know more when the markers are written.
+		// A repeat, or already the next transaction, or a zombie: all of them are
+		// judged when the markers are written, as in Kafka (D13).
 		return outcome{}, errMarkersInFlight(t)
 	}
-	repeat = repeat && t.State != Empty && t.State != Ongoing
+	prepare, complete := r.goal()
+	repeat := t.repeats(r.producerID, r.producerEpoch)
 	if !repeat {
 		if err := checkProducer(t, r.producerID, r.producerEpoch); err != nil {
 			return outcome{}, err
@@ -99,6 +94,17 @@ func decideEndV2(t *Transaction, r endRequest) (outcome, error) {
 		return prepareBumped(t, PrepareAbort, r.newID, r.now)
 	}
 	return outcome{}, errWrongState(t, prepare)
+}
+
+// repeats says whether EndTxn of KIP-890 carries what the transaction that has
+// just ended was stamped with.
+func (t *Transaction) repeats(producerID int64, epoch int16) bool {
+	if t.State != CompleteCommit && t.State != CompleteAbort {
+		return false
+	}
+	bumped := t.ProducerID == producerID && int(t.ProducerEpoch) == int(epoch)+1
+	rotated := t.PrevProducerID == producerID && epoch == LastEpoch && t.ProducerEpoch == 0
+	return bumped || rotated
 }
 
 func errWrongState(t *Transaction, wanted State) error {

@@ -73,7 +73,7 @@ func TestEndTxnV2(t *testing.T) {
 		{"commit of the next, empty one", inState(CompleteCommit, 4), endV2(5, 4, commit), wants{err: kerr.InvalidTxnState, state: nothing}},
 		{"an epoch from nowhere", inState(CompleteCommit, 4), endV2(5, 5, abort), wants{err: kerr.ProducerFenced, state: nothing}},
 		{"hard-17: the same end under way", inState(PrepareCommit, 4), endV2(5, 3, commit), wants{err: kerr.ConcurrentTransactions, state: nothing}},
-		{"hard-17: the other end under way", inState(PrepareCommit, 4), endV2(5, 3, abort), wants{err: kerr.InvalidTxnState, state: nothing}},
+		{"hard-17: the other end under way", inState(PrepareCommit, 4), endV2(5, 3, abort), wants{err: kerr.ConcurrentTransactions, state: nothing}},
 		{"the next transaction's end, markers in flight", inState(PrepareCommit, 4), endV2(5, 4, abort), wants{err: kerr.ConcurrentTransactions, state: nothing}},
 		{"D13: a zombie, markers in flight", inState(PrepareAbort, 4), endV2(5, 1, commit), wants{err: kerr.ConcurrentTransactions, state: nothing}},
 	} {
