@@ -12,6 +12,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ const (
 // Config of the metadata. Zero values are defaults.
 type Config struct {
 	NodeID int32
+	// ClusterID of the cluster if this node founds it. "": a random one.
+	ClusterID string
 	// Dir holds the state file, on the operating system's own file system.
 	// "": no state file, every start replays the whole log.
 	Dir string
@@ -327,7 +330,7 @@ func (m *Metadata) update(ctx context.Context, decide func(*Image) ([]command, e
 func (m *Metadata) founding() command {
 	features := defaultFeatures()
 	maps.Copy(features, m.cfg.Features)
-	return command{Found: &found{ClusterID: NewUUID().String(), Features: features}}
+	return command{Found: &found{ClusterID: cmp.Or(m.cfg.ClusterID, NewUUID().String()), Features: features}}
 }
 
 // controllerError says NOT_CONTROLLER where a coordinator would say that it is

@@ -312,7 +312,7 @@ func TestDoubt(t *testing.T) {
 		r.Lead(3)
 		synctest.Wait()
 		release()
-		wantErr(t, <-first, kerr.NotLeaderForPartition)
+		wantErr(t, <-first, kerr.NotCoordinator)
 		wantValues(t, r, map[string]string{})
 		if got := r.Epoch(); got != 3 {
 			t.Errorf("got epoch %d, want 3", got)

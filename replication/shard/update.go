@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
@@ -100,7 +102,7 @@ func (s *Shard[V]) write(t *term[V], decide func(V, int32) (Write, error)) (offs
 		return offset, nil
 	}
 	if errors.Is(err, ErrRefused) {
-		return -1, err
+		return -1, refused(err)
 	}
 	t.end()
 	s.nudge()
@@ -109,6 +111,18 @@ func (s *Shard[V]) write(t *term[V], decide func(V, int32) (Write, error)) (offs
 	}
 	s.logger.Warn("append ended in doubt; the shard replays", "leader_epoch", t.epoch, "err", err)
 	return -1, errNotCoordinator(fmt.Sprintf("append ended in doubt (%v)", err))
+}
+
+// refused is what a coordinator's client hears of a refusal: of a replica that
+// does not lead or has no disk, that the coordinator is elsewhere. Source:
+// org.apache.kafka.coordinator.group.GroupCoordinatorService.
+func refused(err error) error {
+	for _, gone := range []error{kerr.NotLeaderForPartition, kerr.KafkaStorageError} {
+		if errors.Is(err, gone) {
+			return errNotCoordinator(err.Error())
+		}
+	}
+	return err
 }
 
 func (t *term[V]) decide(decide func(V, int32) (Write, error)) (Write, error) {

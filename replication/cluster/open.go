@@ -1,0 +1,35 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/replication"
+	"github.com/oncelog/oncelog/replication/shard"
+)
+
+// Open opens the metadata partition on a node and the metadata over it. Closing
+// the node closes the partition; close the metadata before.
+//
+// voters are the nodes that decide; none: this node alone. fs is where cfg.Dir
+// lies: on any but the operating system's there is no state file.
+func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS, cfg Config) (*Metadata, error) {
+	if len(voters) == 0 {
+		voters = []int32{cfg.NodeID}
+	}
+	p, err := node.OpenPartition(ctx, replication.Spec{
+		ID:     replication.PartitionID{TopicID: MetadataTopicID},
+		Topic:  MetadataTopic,
+		Voters: voters,
+		Log:    log.Config{RetentionMs: log.Unlimited, RetentionBytes: log.Unlimited},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", MetadataTopic, err)
+	}
+	if fs != nil && fs != vfs.OS {
+		cfg.Dir = ""
+	}
+	return OpenOn(ctx, shard.OnReplica(p, cfg.NodeID, 1), cfg)
+}
