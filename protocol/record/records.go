@@ -65,7 +65,7 @@ func (b Batch) Records(buf *Buffers) iter.Seq2[Record, error] {
 
 // payload is the encoded records, decompressed.
 func (b Batch) payload(buf *Buffers) ([]byte, error) {
-	if b.Codec() == CodecNone {
+	if b.Codec() == CodecNone || len(b) == HeaderSize {
 		return b[HeaderSize:], nil
 	}
 	if buf == nil {

@@ -2,7 +2,6 @@ package record
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -56,24 +55,4 @@ func (b Batch) setMaxTimestamp(timestamp int64) {
 
 func (b Batch) setAttributes(attributes uint16) {
 	binary.BigEndian.PutUint16(b[attributesAt:], attributes)
-}
-
-// recode copies the batch with its records in another codec.
-func (b Batch) recode(codec int8) (Batch, error) {
-	data, err := b.payload(nil)
-	if err != nil {
-		return nil, fmt.Errorf("recompress: %w", err)
-	}
-	out := make([]byte, HeaderSize, HeaderSize+len(data))
-	copy(out, b[:HeaderSize])
-	if codec == CodecNone {
-		out = append(out, data...)
-	} else {
-		out = compress(out, data, codec)
-	}
-	recoded := Batch(out)
-	binary.BigEndian.PutUint32(out[lengthAt:], uint32(len(out)-LogOverhead))
-	recoded.setAttributes(uint16(b.Attributes())&^codecMask | uint16(codec))
-	recoded.seal()
-	return recoded, nil
 }

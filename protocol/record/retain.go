@@ -1,0 +1,84 @@
+package record
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Retain copies a stored batch with only the records that keep wants, for
+// compaction. Offsets, sequence numbers, producer and codec stay, the last
+// offset too, so that a batch without records still tells a producer's last
+// sequence. deleteHorizon, in milliseconds, is set on a batch that has none
+// (KIP-534); 0 for none. The batch itself comes back when nothing changes.
+//
+// Errors: ErrCorrupt. Source: org.apache.kafka.common.record.MemoryRecords.filterTo.
+func (b Batch) Retain(keep func(Record) bool, deleteHorizon int64, buf *Buffers) (Batch, error) {
+	base := b.BaseTimestamp()
+	rebase := deleteHorizon > 0 && !b.HasDeleteHorizon()
+	if rebase {
+		base = deleteHorizon
+	}
+	var data []byte
+	var kept int32
+	maxTimestamp := int64(-1)
+	for r, err := range b.Records(buf) {
+		if err != nil {
+			return nil, err
+		}
+		if !keep(r) {
+			continue
+		}
+		kept++
+		maxTimestamp = max(maxTimestamp, r.Timestamp)
+		data = appendRecord(data, r, r.Timestamp-base, int32(r.Offset-b.BaseOffset()))
+	}
+	if kept == b.Count() && !rebase {
+		return b, nil
+	}
+	out := b.with(data, b.Codec())
+	binary.BigEndian.PutUint64(out[baseTimestampAt:], uint64(base))
+	binary.BigEndian.PutUint32(out[countAt:], uint32(kept))
+	if rebase {
+		out.setAttributes(uint16(out.Attributes()) | deleteHorizonBit)
+	}
+	if kept > 0 && !b.LogAppendTime() {
+		out.setMaxTimestamp(maxTimestamp)
+	}
+	out.seal()
+	return out, nil
+}
+
+// DeleteHorizon is the time in milliseconds from which on tombstones and
+// markers of the batch may be removed, 0 when it is not set.
+func (b Batch) DeleteHorizon() int64 {
+	if !b.HasDeleteHorizon() {
+		return 0
+	}
+	return b.BaseTimestamp()
+}
+
+// with is a copy of the batch around other records. An empty batch has no
+// payload at all, whatever its codec.
+func (b Batch) with(data []byte, codec int8) Batch {
+	out := make([]byte, HeaderSize, HeaderSize+len(data))
+	copy(out, b[:HeaderSize])
+	if codec == CodecNone || len(data) == 0 {
+		out = append(out, data...)
+	} else {
+		out = compress(out, data, codec)
+	}
+	batch := Batch(out)
+	binary.BigEndian.PutUint32(out[lengthAt:], uint32(len(out)-LogOverhead))
+	batch.setAttributes(uint16(b.Attributes())&^codecMask | uint16(codec))
+	batch.seal()
+	return batch
+}
+
+// recode copies the batch with its records in another codec.
+func (b Batch) recode(codec int8) (Batch, error) {
+	data, err := b.payload(nil)
+	if err != nil {
+		return nil, fmt.Errorf("recompress: %w", err)
+	}
+	return b.with(data, codec), nil
+}
