@@ -219,21 +219,19 @@ func (m *Metadata) DeleteTopic(ctx context.Context, id UUID) error {
 	return m.update(ctx, func(img *Image) ([]command, error) { return decideDelete(img, id, now) })
 }
 
-// AddPartitions makes a topic have count partitions, placed as assignments say
-// or, without any, by the leader. It returns the new ones.
+// AddPartitions makes a topic have count partitions, the new ones placed as
+// assignments say or, without any, by the leader.
 //
 // Errors: those of decideGrow, NOT_CONTROLLER.
-func (m *Metadata) AddPartitions(ctx context.Context, id UUID, count int32, assignments [][]int32, validateOnly bool) ([]Partition, error) {
+func (m *Metadata) AddPartitions(ctx context.Context, id UUID, count int32, assignments [][]int32, validateOnly bool) error {
 	random := rand.Int()
-	var added []Partition
-	err := m.update(ctx, func(img *Image) (commands []command, err error) {
-		added, err = decideGrow(img, id, count, assignments, random)
+	return m.update(ctx, func(img *Image) ([]command, error) {
+		added, err := decideGrow(img, id, count, assignments, random)
 		if err != nil || validateOnly {
 			return nil, err
 		}
 		return []command{{AddPartition: &addPartitions{ID: id, Partitions: added}}}, nil
 	})
-	return added, err
 }
 
 // AlterConfigs applies operations to the dynamic configurations of a resource

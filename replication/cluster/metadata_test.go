@@ -168,12 +168,12 @@ func fill(t *testing.T, m *Metadata) {
 	create(t, m, "orders", 3)
 	gone := create(t, m, "gone", 1)
 	grown := create(t, m, "grown", 1)
-	_, err := m.AddPartitions(ctx, grown.ID, 4, nil, false)
 	_, _, blockErr := m.AllocateProducerIDs(ctx)
 	_, registerErr := m.RegisterBroker(ctx, Broker{ID: 2})
 	_, otherErr := m.RegisterBroker(ctx, Broker{ID: 3, Rack: "r"})
 	for _, err := range []error{
-		err, blockErr, registerErr, otherErr,
+		blockErr, registerErr, otherErr,
+		m.AddPartitions(ctx, grown.ID, 4, nil, false),
 		m.DeleteTopic(ctx, gone.ID),
 		m.AlterConfigs(ctx, Resource{TopicResource, "orders"}, []ConfigOp{{Name: "retention.ms", Value: &value}}, false),
 		m.AlterConfigs(ctx, Resource{BrokerResource, ""}, []ConfigOp{{Name: "log.retention.ms", Value: &value}}, false),

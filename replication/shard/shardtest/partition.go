@@ -90,6 +90,13 @@ func (p *Partition) Fail(faults ...Fault) {
 	p.faults = append(p.faults, faults...)
 }
 
+// ClearFaults forgets the faults that no append has met yet.
+func (p *Partition) ClearFaults() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.faults = nil
+}
+
 // Hold makes appends wait, before they are stored, until release is called.
 func (p *Partition) Hold() (release func()) {
 	p.mu.Lock()
