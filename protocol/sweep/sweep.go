@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -42,6 +43,41 @@ func Cases(t *protocol.Table, prepare func(kmsg.Request)) []Case {
 		}
 	}
 	return cases
+}
+
+// Beyond has, for each key of the table, a request one version above what is
+// served. All must close the connection but that for ApiVersions, whose answer
+// is of version 0 with UNSUPPORTED_VERSION (35).
+func Beyond(t *protocol.Table) []Case {
+	var cases []Case
+	for _, a := range t.APIs() {
+		_, highest := a.Versions()
+		c := New(a.Key(), highest, nil)
+		c.Version++
+		binary.BigEndian.PutUint16(c.Frame[2:], uint16(c.Version))
+		binary.BigEndian.PutUint32(c.Frame[4:], uint32(Correlation(c.Key, c.Version)))
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// CheckUnsupported is Check for the answer to an ApiVersions request of Beyond.
+func (c Case) CheckUnsupported(reply []byte) error {
+	c.Request = kmsg.NewPtrApiVersionsRequest()
+	if len(reply) < 8 || int32(binary.BigEndian.Uint32(reply[4:])) != Correlation(c.Key, c.Version) {
+		return fmt.Errorf("answer of %d bytes has not our correlation id", len(reply))
+	}
+	plain := append([]byte(nil), reply...)
+	binary.BigEndian.PutUint32(plain[4:], uint32(Correlation(c.Key, 0)))
+	c.Version = 0
+	response, err := c.Check(plain)
+	if err != nil {
+		return err
+	}
+	if code := response.(*kmsg.ApiVersionsResponse).ErrorCode; code != kerr.UnsupportedVersion.Code {
+		return fmt.Errorf("error code %d, want %d", code, kerr.UnsupportedVersion.Code)
+	}
+	return nil
 }
 
 // New is one case. The correlation id is Correlation.

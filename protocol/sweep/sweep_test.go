@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -42,6 +43,22 @@ func TestCasesPass(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+func TestBeyond(t *testing.T) {
+	tab := table(t)
+	for _, c := range Beyond(tab) {
+		reply, err := tab.Serve(t.Context(), c.Frame, nil)
+		if c.Key == int16(kmsg.ApiVersions) {
+			if err := errors.Join(err, c.CheckUnsupported(reply)); err != nil {
+				t.Errorf("%s: %v", c, err)
+			}
+			continue
+		}
+		if !errors.Is(err, protocol.ErrClose) {
+			t.Errorf("%s: got %x, %v", c, reply, err)
+		}
 	}
 }
 
