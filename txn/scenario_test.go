@@ -13,7 +13,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/oncelog/oncelog/replication/shard/shardtest"
 )
 
@@ -89,12 +88,12 @@ func play(t *testing.T, text string) string {
 
 // A command is one line: a name, then words, some of them key=value.
 type command struct {
-	t    testing.TB
+	t    tester
 	name string
 	args map[string]string
 }
 
-func parse(t testing.TB, line string) command {
+func parse(t tester, line string) command {
 	words := strings.Fields(line)
 	c := command{t, words[0], map[string]string{}}
 	for i, word := range words[1:] {
@@ -227,7 +226,5 @@ func (w *world) jump(id string, epoch int16) {
 		w.t.Fatal(err)
 	}
 	t.ProducerEpoch = epoch
-	b := record.NewBuilder(record.BuilderOptions{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1})
-	b.Append(encode(id, &t, time.Now()))
-	w.p.Put(b.Build())
+	w.put(id, &t)
 }

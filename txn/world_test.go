@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,10 +15,19 @@ import (
 	"github.com/oncelog/oncelog/replication/shard/shardtest"
 )
 
+// A tester is what a world needs of *testing.T and *rapid.T.
+type tester interface {
+	Helper()
+	Cleanup(func())
+	Context() context.Context
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // A world is a coordinator of one partition, over a log in memory, with
 // participants that only take notes. It lives in a synctest bubble.
 type world struct {
-	t       testing.TB
+	t       tester
 	cfg     Config
 	p       *shardtest.Partition
 	c       *Coordinator
@@ -29,7 +37,7 @@ type world struct {
 	seen    int // batches of the log already shown
 }
 
-func newWorld(t testing.TB, change func(*Config)) *world {
+func newWorld(t tester, change func(*Config)) *world {
 	w := &world{t: t, p: shardtest.New(), epoch: 1, markers: newFakeMarkers(), ids: &fakeIDs{next: 1000}}
 	w.cfg = Config{Markers: w.markers, IDs: w.ids, Partitions: func() int32 { return 1 }}
 	if change != nil {
@@ -55,6 +63,13 @@ func (w *world) restart() {
 	w.epoch++
 	w.p.Lead(w.epoch)
 	w.start()
+}
+
+// put stores a state that no request leads to.
+func (w *world) put(id string, t *Transaction) {
+	b := record.NewBuilder(record.BuilderOptions{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1})
+	b.Append(encode(id, t, time.Now()))
+	w.p.Put(b.Build())
 }
 
 // news are the records stored since the last call.
