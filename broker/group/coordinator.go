@@ -173,16 +173,15 @@ func (c *Coordinator) cleanUp() {
 		case <-ticker.C:
 		}
 		for _, s := range c.allServed() {
-			s.cleanLogged()
+			s.logged(s.clean(c.ctx))
 		}
 	}
 }
 
-// cleanLogged is clean for whoever has nobody to tell. Another coordinator, or
-// the next round, does what could not be done.
-func (s *served) cleanLogged() {
-	err := s.clean(s.c.ctx)
+// logged takes the error of a sweep that nobody waits for. What could not be
+// done is left to another coordinator, or to the next round.
+func (s *served) logged(err error) {
 	if err != nil && s.c.ctx.Err() == nil && !errors.Is(err, kerr.NotCoordinator) && !errors.Is(err, kerr.CoordinatorLoadInProgress) {
-		s.c.logger.Warn("expired offsets could not be removed", "partition", s.index, "err", err)
+		s.c.logger.Warn("offsets could not be removed", "partition", s.index, "err", err)
 	}
 }

@@ -89,11 +89,18 @@ func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []DeletedTopic) 
 func (s *served) clean(ctx context.Context) error {
 	now := time.Now()
 	return s.sweep(ctx, sweep{groups: true, doomed: func(g *group, p partition, o committed) bool {
-		if o.topicID != [16]byte{} && s.c.config.Topics.Deleted(o.topicID) {
-			return true
-		}
-		return g.expired(p, o, now, s.c.config.OffsetsRetention)
+		return s.ofDeletedTopic(g, p, o) || g.expired(p, o, now, s.c.config.OffsetsRetention)
 	}})
+}
+
+// cleanTopics removes what belongs to deleted topics: they may have been deleted
+// while nobody coordinated.
+func (s *served) cleanTopics(ctx context.Context) error {
+	return s.sweep(ctx, sweep{doomed: s.ofDeletedTopic})
+}
+
+func (s *served) ofDeletedTopic(_ *group, _ partition, o committed) bool {
+	return o.topicID != [16]byte{} && s.c.config.Topics.Deleted(o.topicID)
 }
 
 // A sweep removes offsets, and perhaps the groups that are left with none.

@@ -30,7 +30,7 @@ func (s *served) load(v *view, epoch int32) {
 	if s.c.begin() {
 		go func() {
 			defer s.c.work.Done()
-			s.cleanLogged() // topics may have been deleted while nobody coordinated
+			s.logged(s.cleanTopics(s.c.ctx))
 		}()
 	}
 }
