@@ -62,6 +62,7 @@ const (
 	codeTopicExists             int16 = 36
 	codeInvalidPartitions       int16 = 37
 	codeInvalidReplication      int16 = 38
+	codeInvalidConfig           int16 = 40
 	codeInvalidRequest          int16 = 42
 	codeOutOfOrderSequence      int16 = 45
 	codeInvalidProducerEpoch    int16 = 47

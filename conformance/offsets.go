@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -70,3 +71,7 @@ func (t *T) stable(p partition) int64 {
 	})
 	return end
 }
+
+// longAgo is a time an hour back, in ms: no record of it lies ahead of the
+// broker's clock.
+func (t *T) longAgo() int64 { return time.Now().Add(-time.Hour).UnixMilli() }

@@ -39,11 +39,11 @@ func (t *T) oneLog(configs ...string) partition { return t.newTopic(1, configs..
 func (t *T) makeTopic(tp *topic, partitions int32, configs ...string) {
 	answer := t.createTopic(tp.name, partitions, 1, configs...)
 	t.mustCode("CreateTopics "+tp.name, answer.ErrorCode, codeNone)
-	t.topics = append(t.topics, tp)
 	t.until("metadata and leaders of "+tp.name, func() (string, bool) { return t.located(tp, int(partitions)) })
 }
 
-// createTopic sends one CreateTopics for one topic.
+// createTopic sends one CreateTopics for one topic, and keeps in mind to
+// delete what was made.
 func (t *T) createTopic(name string, partitions int32, replicas int16, configs ...string) kmsg.CreateTopicsResponseTopic {
 	req := kmsg.NewPtrCreateTopicsRequest()
 	req.Version = t.newest(req, -1)
@@ -59,6 +59,9 @@ func (t *T) createTopic(name string, partitions int32, replicas int16, configs .
 	resp := ask[*kmsg.CreateTopicsResponse](t, t.any(), req)
 	if len(resp.Topics) != 1 {
 		t.fatalf("CreateTopics", "1 topic", "%d topics", len(resp.Topics))
+	}
+	if resp.Topics[0].ErrorCode == codeNone {
+		t.topics = append(t.topics, &topic{name: name})
 	}
 	return resp.Topics[0]
 }

@@ -1,0 +1,108 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// serveTiny answers ApiVersions and Metadata and closes on anything else: the
+// least a run needs.
+func serveTiny(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer nc.Close()
+				for r := bufio.NewReader(nc); answerTiny(r, nc, l.Addr()) == nil; {
+				}
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		serving.Wait()
+	})
+	return l.Addr().String()
+}
+
+// answerTiny answers one request.
+func answerTiny(r io.Reader, w io.Writer, self net.Addr) error {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return err
+	}
+	frame := make([]byte, binary.BigEndian.Uint32(size[:]))
+	if _, err := io.ReadFull(r, frame); err != nil {
+		return err
+	}
+	out := append([]byte{0, 0, 0, 0}, frame[4:8]...)
+	version := int16(binary.BigEndian.Uint16(frame[2:]))
+	switch int16(binary.BigEndian.Uint16(frame)) {
+	case keyApiVersions:
+		resp := kmsg.NewPtrApiVersionsResponse()
+		resp.Version = version
+		for _, k := range []kmsg.ApiVersionsResponseApiKey{{ApiKey: keyApiVersions, MaxVersion: 3}, {ApiKey: keyMetadata, MaxVersion: 4}} {
+			resp.ApiKeys = append(resp.ApiKeys, k)
+		}
+		out = resp.AppendTo(out)
+	case keyMetadata:
+		resp := kmsg.NewPtrMetadataResponse()
+		resp.Version = version
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID, b.Host, b.Port = 1, "127.0.0.1", int32(self.(*net.TCPAddr).Port)
+		resp.Brokers = append(resp.Brokers, b)
+		out = resp.AppendTo(out)
+	default:
+		return io.ErrUnexpectedEOF
+	}
+	binary.BigEndian.PutUint32(out, uint32(len(out)-4))
+	_, err := w.Write(out)
+	return err
+}
+
+func TestRunReportsPassFailAndSkip(t *testing.T) {
+	var progress bytes.Buffer
+	addr := serveTiny(t)
+	report, err := Run(t.Context(), Options{
+		Brokers: []string{addr}, Parallel: 2, Progress: &progress,
+		Filter: []string{"protocol/versions/2", "txn/empty/1", "produce/minisr/1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Verdict{Pass, Fail, Skip} // in the order of the list of cases
+	for i, r := range report.Results {
+		if r.Verdict != want[i] {
+			t.Errorf("%s is %s, want %s: %+v", r.ID, r.Verdict, want[i], r.Checks)
+		}
+	}
+	if report.OK() || report.Run == "" || report.Target.Brokers != 1 {
+		t.Errorf("report %+v", report)
+	}
+	for _, part := range []string{"target  speaks Kafka", "rerun       oncelog conformance run -b " + addr + " produce/minisr/1", "1 passed · 1 failed"} {
+		if !strings.Contains(progress.String(), part) {
+			t.Errorf("progress lacks %q:\n%s", part, progress.String())
+		}
+	}
+	var whole bytes.Buffer
+	if err := report.WriteText(&whole); err != nil || !strings.HasSuffix(whole.String(), report.Summary()+"\n") {
+		t.Errorf("text %q, %v", whole.String(), err)
+	}
+}
