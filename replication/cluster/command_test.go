@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"bytes"
+	"os"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -107,6 +109,19 @@ func TestUUID(t *testing.T) {
 	for _, text := range []string{"", "AAAA", "AAAAAAAAAAAAAAAAAAAAA!", "AAAAAAAAAAAAAAAAAAAAAR"} {
 		if _, err := ParseUUID(text); err == nil {
 			t.Errorf("%q is taken for a uuid", text)
+		}
+	}
+}
+
+// TestFormatPage holds docs/format/metadata.md to what is written.
+func TestFormatPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/format/metadata.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range examples() {
+		if !bytes.Contains(page, append(c.encode(), '\n')) {
+			t.Errorf("the page lacks %s", c.encode())
 		}
 	}
 }

@@ -77,7 +77,7 @@ func register(m *Metadata, b Broker) error {
 
 func (r *rig) open(t *rapid.T) {
 	dir := r.dir
-	if rapid.IntRange(0, 3).Draw(t, "state file") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "state file") != 0 {
 		dir = ""
 	}
 	var err error
