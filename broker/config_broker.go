@@ -1,6 +1,11 @@
 package broker
 
-import "time"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // settings are the broker's settings in force, parsed. A negative duration or
 // size means "no limit".
@@ -23,6 +28,7 @@ type settings struct {
 	replicationFactor    int16
 	minInSyncReplicas    int16
 	logRetentionCheck    time.Duration
+	cleanerBackoff       time.Duration
 	requestMaxBytes      int32
 	connectionsMaxIdle   time.Duration
 	maxConnections       int32
@@ -87,6 +93,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 		doc: "The security protocol of each listener name. PLAINTEXT is the one served."},
 	{name: "listeners", typ: typeList, def: "PLAINTEXT://127.0.0.1:9092", bind: func(s *settings) any { return &s.listeners },
 		doc: "Where to listen, as NAME://host:port. Port 0 is any free one. Kafka's default is every interface; ours is loopback."},
+	{name: "log.cleaner.backoff.ms", typ: typeLong, def: "15000", check: atLeast(0), bind: func(s *settings) any { return &s.cleanerBackoff }, doc: "How long compaction rests when there was nothing to compact."},
 	{name: "log.cleaner.delete.retention.ms", typ: typeLong, def: "86400000", dynamic: true, check: atLeast(0), doc: "delete.retention.ms of topics that do not say."},
 	{name: "log.cleaner.enable", typ: typeBoolean, def: "true", doc: "Accepted; compaction is always on."},
 	{name: "log.cleaner.max.compaction.lag.ms", typ: typeLong, def: maxLong, dynamic: true, check: atLeast(1), doc: "max.compaction.lag.ms of topics that do not say."},
@@ -161,3 +168,32 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "transactional.id.expiration.ms", typ: typeInt, def: "604800000", check: atLeast(1), bind: func(s *settings) any { return &s.txnIDExpiration }, doc: "How long a transactional id lives unused."},
 	{name: "unclean.leader.election.enable", typ: typeBoolean, def: "false", dynamic: true, doc: "unclean.leader.election.enable of topics that do not say."},
 })
+
+// checkBrokerConfigs judges the values that AlterConfigs would set for this
+// broker (one) or for all.
+//
+// Errors: INVALID_CONFIG. Source: DynamicBrokerConfig.
+func checkBrokerConfigs(values map[string]string, s *settings, one bool) error {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		k := brokerKeys.byName[name]
+		if k == nil {
+			continue // Kafka keeps settings of plug-ins that it does not know
+		}
+		if !k.dynamic {
+			return invalidConfig(fmt.Sprintf("Cannot update these configs dynamically: [%s]", name))
+		}
+		if _, err := k.parse(values[name]); err != nil {
+			return invalidConfig(err.Error())
+		}
+	}
+	all, node := s.dynamicDefault, s.dynamicNode
+	if one {
+		node = values
+	} else {
+		all = values
+	}
+	if _, err := newSettings(s.static, all, node); err != nil {
+		return invalidConfig(err.Error())
+	}
+	return nil
+}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -44,29 +43,16 @@ type conn struct {
 
 	watch   *time.Timer
 	watched chan struct{} // one message when the watcher ends
-	// keep is set by a handler that left the frame to somebody else.
-	keep atomic.Bool
 }
-
-// connKey finds the conn of a request's context.
-type connKey struct{}
 
 func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
 	k := &conn{server: s, net: c, reader: bufio.NewReaderSize(c, readerSize), info: info, watched: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	k.cancel = cancel
-	k.ctx = protocol.WithConn(context.WithValue(ctx, connKey{}, k), info)
+	k.ctx = protocol.WithConn(ctx, info)
 	k.watch = time.AfterFunc(time.Hour, k.watchPeer)
 	k.watch.Stop()
 	return k
-}
-
-// keepFrame says that the frame of this request may still be read after its
-// answer, so its buffer must not be used again.
-func keepFrame(ctx context.Context) {
-	if c, ok := ctx.Value(connKey{}).(*conn); ok {
-		c.keep.Store(true)
-	}
 }
 
 // run serves until the peer leaves, breaks the protocol or is idle for too
@@ -79,9 +65,7 @@ func (c *conn) run() error {
 			return ordinary(err)
 		}
 		err = c.answer(frame)
-		if !c.keep.Swap(false) {
-			c.server.buffers.put(frame)
-		}
+		c.server.buffers.put(frame)
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func startServer(t *testing.T, static map[string]string, apis ...protocol.API) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(table, func() *settings { return s }, slog.New(slog.DiscardHandler))
+	srv := newServer(table, func() *settings { return s }, slog.New(slog.DiscardHandler), new(bufferPool))
 	srv.serve(l, "PLAINTEXT")
 	return srv, network
 }

@@ -38,12 +38,12 @@ type server struct {
 	listeners []net.Listener
 }
 
-func newServer(table *protocol.Table, current func() *settings, logger *slog.Logger) *server {
+func newServer(table *protocol.Table, current func() *settings, logger *slog.Logger, buffers *bufferPool) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &server{
 		table: table, settings: current, logger: logger, ctx: ctx, cancel: cancel,
 		observe: func([]byte, int, time.Duration) {},
-		buffers: new(bufferPool), conns: map[*conn]struct{}{}, perIP: map[string]int{},
+		buffers: buffers, conns: map[*conn]struct{}{}, perIP: map[string]int{},
 	}
 }
 

@@ -1,0 +1,219 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/replication"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// A fetchItem is one partition of a fetch as it was last looked at.
+type fetchItem struct {
+	part      *fetchPart
+	topic     *topic // nil: unknown here
+	partition *replication.Partition
+	err       error
+
+	// leadership is set where err may tell of it.
+	leadership           replication.Leadership
+	highWatermark, start int64
+	lastStable           int64
+	// limit is the offset below which this reader may read.
+	limit int64
+	// diverging says that the reader's log left ours at epochEnd (KIP-595).
+	diverging bool
+	endEpoch  int32
+	endOffset int64
+
+	sent int // bytes of records in the answer
+}
+
+// available says that there are records to read.
+func (i *fetchItem) available() bool {
+	return i.err == nil && !i.diverging && i.part.asked.FetchOffset < i.limit
+}
+
+// A fetchReply is a Fetch that has waited enough. Its records are read when it
+// is encoded, into the buffer that is sent.
+type fetchReply struct {
+	b         *Broker
+	version   int16
+	committed bool // read_committed
+	minBytes  int
+	maxBytes  int
+	fetching  fetching
+	items     []fetchItem
+	failure   error // of the whole request
+
+	// measured is how many bytes the last reading found, -1 before; sizes are
+	// those of the logs then.
+	measured int
+	sizes    int64
+}
+
+// fetch: v4-18
+//
+//   - Stored batches are answered as they are, the first one whole even if it is
+//     larger than the limits.
+//   - Waits for MinBytes below the high watermark, or the last stable offset for
+//     readers of committed data; it is woken by their moves, not by appends.
+//   - Between the high watermark and the log end the answer is empty, not
+//     OFFSET_OUT_OF_RANGE (hard-27).
+//
+// Versions: v4 isolation level; v5 log start; v7 sessions (KIP-227); v9 leader epochs (KIP-320); v11 rack (KIP-392); v12 diverging epoch; v13 topic ids (KIP-516); v15 replica state; v16 node endpoints (KIP-951).
+func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Reply, error) {
+	r := &fetchReply{
+		b: b, version: req.Version, committed: req.IsolationLevel == readCommitted, measured: -1,
+		minBytes: int(req.MinBytes), maxBytes: int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes)),
+	}
+	f, err := b.sessions.begin(req, b.settings().fetchSessionSlots)
+	if err != nil {
+		r.failure = err
+		return r, nil
+	}
+	r.fetching = f
+	r.items = make([]fetchItem, len(f.parts))
+	if req.ReplicaID >= 0 || req.ReplicaState.ID >= 0 {
+		r.refuseAll(fmt.Errorf("a client is no replica: %w", kerr.NotLeaderForPartition))
+		return r, nil
+	}
+	r.wait(ctx, time.Duration(req.MaxWaitMillis)*time.Millisecond)
+	return r, nil
+}
+
+func (r *fetchReply) refuseAll(err error) {
+	for i, part := range r.fetching.parts {
+		r.items[i] = fetchItem{part: part, err: err}
+	}
+}
+
+// wait looks at the partitions until the answer is worth sending.
+func (r *fetchReply) wait(ctx context.Context, maxWait time.Duration) {
+	var timer *time.Timer
+	var moved []<-chan struct{}
+	for {
+		set := r.b.topics.load()
+		moved = moved[:0]
+		waits := maxWait > 0
+		for i, part := range r.fetching.parts {
+			item := &r.items[i]
+			*item = fetchItem{part: part}
+			item.topic, item.partition, item.err = set.resolve(part.key.name, part.key.id, r.version >= 13, part.key.partition)
+			if item.err != nil {
+				continue // the others are waited for all the same, as Kafka does
+			}
+			if waits {
+				moved = append(moved, item.partition.Moved())
+			}
+			r.look(item)
+			if item.err != nil || item.diverging {
+				waits = false
+			}
+		}
+		if !waits || len(moved) == 0 || r.enough() {
+			return
+		}
+		if timer == nil {
+			timer = time.NewTimer(maxWait)
+			defer timer.Stop()
+		}
+		if !waitAny(ctx, timer, moved) {
+			return
+		}
+	}
+}
+
+// look finds out what the partition has for this reader.
+func (r *fetchReply) look(item *fetchItem) {
+	p, asked := item.partition, &item.part.asked
+	l := p.Leadership()
+	item.leadership = l
+	if item.err = checkEpoch(l, r.b.nodeID(), asked.CurrentLeaderEpoch); item.err != nil {
+		return
+	}
+	// The order matters: log start and last stable offset rise with the high
+	// watermark, which is read first, and never pass it.
+	item.highWatermark = p.HighWatermark()
+	item.lastStable = min(p.LastStableOffset(), item.highWatermark)
+	item.start = p.StartOffset()
+	item.limit = item.highWatermark
+	if r.committed {
+		item.limit = item.lastStable
+	}
+	if !l.Ready {
+		item.limit = -1 // nothing yet (hard-31)
+		return
+	}
+	if asked.LastFetchedEpoch >= 0 {
+		epoch, end := p.Log().EpochEnd(asked.LastFetchedEpoch)
+		switch {
+		case end < 0:
+			item.err = kerr.OffsetOutOfRange
+			return
+		case epoch < asked.LastFetchedEpoch || end < asked.FetchOffset:
+			item.diverging, item.endEpoch, item.endOffset = true, epoch, end
+			return
+		}
+	}
+	if end := p.EndOffset(); asked.FetchOffset < item.start || asked.FetchOffset > end {
+		item.err = fmt.Errorf("offset %d, log is %d to %d: %w", asked.FetchOffset, item.start, end, kerr.OffsetOutOfRange)
+	}
+}
+
+// enough says whether MinBytes can be answered.
+func (r *fetchReply) enough() bool {
+	if r.minBytes <= 0 {
+		return true
+	}
+	any, size := false, int64(0)
+	for i := range r.items {
+		if item := &r.items[i]; item.available() {
+			any = true
+			size += item.partition.Log().Size()
+		}
+	}
+	if r.minBytes == 1 || !any {
+		return any
+	}
+	if r.measured >= 0 && int64(r.measured)+size-r.sizes < int64(r.minBytes) {
+		return false // not even with all that was appended since
+	}
+	r.measured, r.sizes = r.measure(), size
+	return r.measured >= r.minBytes
+}
+
+// measure reads what would be answered and counts it.
+func (r *fetchReply) measure() int {
+	scratch := r.b.buffers.get(r.minBytes)
+	left, total := r.maxBytes, 0
+	for i := range r.items {
+		item := &r.items[i]
+		if !item.available() {
+			continue
+		}
+		scratch = r.read(scratch[:0], item, left, total == 0)
+		total += len(scratch)
+		left = max(0, left-len(scratch))
+	}
+	r.b.buffers.put(scratch)
+	return total
+}
+
+// read appends an item's records to dst. What goes wrong becomes the item's error.
+func (r *fetchReply) read(dst []byte, item *fetchItem, left int, first bool) []byte {
+	asked := &item.part.asked
+	most := min(int(max(asked.PartitionMaxBytes, 0)), left)
+	if most == 0 && !first {
+		return dst
+	}
+	read, err := item.partition.Log().Read(dst, asked.FetchOffset, item.limit, most, first)
+	if err != nil {
+		item.err = r.b.readError(item, err)
+		return dst
+	}
+	return read
+}

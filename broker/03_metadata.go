@@ -1,0 +1,156 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/replication/cluster"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Authorized operations are bits by the numbers of Kafka's AclOperation. Without
+// an authorizer a client may do all that there is.
+const (
+	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+)
+
+// autoCreateTime bounds how long one request waits for topics it creates.
+const autoCreateTime = 10 * time.Second
+
+// Metadata: v0-13
+//
+//   - Null topics are all, an empty list is none; in v0 the empty list is all.
+//   - A topic that is created by asking is answered when its partitions have
+//     leaders, so that the client need not ask again.
+//   - A leader is named once it serves (hard-31).
+//
+// Versions: v1 controller id; v2 cluster id; v4 auto creation may be refused; v7 leader epochs; v8 authorized operations; v10 topic ids (KIP-516); v12 names may be null; v13 top-level error (KIP-1102).
+func (b *Broker) handleMetadata(ctx context.Context, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
+	image := b.image()
+	resp.ClusterID = &image.ClusterID
+	resp.ControllerID = b.nodeID()
+	for _, node := range image.Brokers() {
+		one := kmsg.NewMetadataResponseBroker()
+		one.NodeID = node.ID
+		one.Host, one.Port = b.addressFor(ctx, node)
+		if node.Rack != "" {
+			one.Rack = &node.Rack
+		}
+		resp.Brokers = append(resp.Brokers, one)
+	}
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = clusterOperations
+	}
+	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+		set := b.topics.load()
+		for _, one := range set.image.Topics() {
+			if t, ok := set.byID(one.ID); ok {
+				resp.Topics = append(resp.Topics, b.describeMetadata(req, t))
+			}
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, autoCreateTime)
+	defer cancel()
+	for _, asked := range req.Topics {
+		resp.Topics = append(resp.Topics, b.metadataOf(ctx, req, asked))
+	}
+	return nil
+}
+
+// metadataOf answers for one topic that was asked by name or id.
+func (b *Broker) metadataOf(ctx context.Context, req *kmsg.MetadataRequest, asked kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
+	var t *topic
+	var err error
+	switch {
+	case asked.Topic != nil:
+		t, err = b.topicToDescribe(ctx, *asked.Topic, b.mayCreate(req))
+	case req.Version < 12: // v10 and v11 have the field, not the meaning
+		err = refuse(kerr.InvalidRequest, "Topic IDs are not supported for versions 10 and 11. Topic names can not be null for versions 10 and 11.")
+	default:
+		var ok bool
+		if t, ok = b.topics.load().byID(asked.TopicID); !ok {
+			err = kerr.UnknownTopicID
+		}
+	}
+	if err == nil {
+		return b.describeMetadata(req, t)
+	}
+	answer := kmsg.NewMetadataResponseTopic()
+	answer.ErrorCode, answer.Topic, answer.TopicID = protocol.Code(err), asked.Topic, asked.TopicID
+	if answer.Topic == nil && req.Version < 12 {
+		answer.Topic = new(string)
+	}
+	answer.IsInternal = asked.Topic != nil && cluster.IsInternal(*asked.Topic)
+	b.logUnexpected("metadata failed", err)
+	return answer
+}
+
+func (b *Broker) mayCreate(req *kmsg.MetadataRequest) bool {
+	return (req.AllowAutoTopicCreation || req.Version < 4) && b.settings().autoCreateTopics
+}
+
+// topicToDescribe finds a topic by name, and creates it if it may.
+func (b *Broker) topicToDescribe(ctx context.Context, name string, create bool) (*topic, error) {
+	if t, ok := b.topics.load().byName(name); ok {
+		return t, nil
+	}
+	if err := cluster.CheckTopicName(name); err != nil {
+		return nil, err
+	}
+	if !create {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	if err := b.autoCreate(ctx, name); err != nil {
+		return nil, err
+	}
+	t, ok := b.topics.load().byName(name)
+	if !ok {
+		return nil, fmt.Errorf("topic %q is not served yet: %w", name, kerr.LeaderNotAvailable)
+	}
+	return t, nil
+}
+
+func (b *Broker) autoCreate(ctx context.Context, name string) error {
+	if name == offsetsTopic || name == txnTopic {
+		return b.ensureInternal(ctx, name)
+	}
+	_, err := b.makeTopic(ctx, cluster.TopicSpec{Name: name, Partitions: -1, ReplicationFactor: -1})
+	if existing(err) == nil {
+		return b.topics.settle(ctx)
+	}
+	return err
+}
+
+// describeMetadata answers for a topic that exists.
+func (b *Broker) describeMetadata(req *kmsg.MetadataRequest, t *topic) kmsg.MetadataResponseTopic {
+	answer := kmsg.NewMetadataResponseTopic()
+	answer.Topic, answer.TopicID, answer.IsInternal = &t.Name, t.ID, t.Internal
+	if req.IncludeTopicAuthorizedOperations {
+		answer.AuthorizedOperations = topicOperations
+	}
+	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.partitions))
+	for i, p := range t.partitions {
+		one := kmsg.NewMetadataResponseTopicPartition()
+		one.Partition, one.Leader, one.LeaderEpoch = int32(i), -1, -1
+		one.Replicas = t.Partitions[i].Replicas
+		one.ISR, one.OfflineReplicas = []int32{}, []int32{}
+		switch {
+		case p == nil:
+			one.ErrorCode, one.OfflineReplicas = kerr.LeaderNotAvailable.Code, one.Replicas
+		default:
+			l := p.Leadership()
+			if l.Leader == b.nodeID() && !l.Ready || l.Leader < 0 {
+				one.ErrorCode = kerr.LeaderNotAvailable.Code
+				break
+			}
+			one.Leader, one.LeaderEpoch, one.ISR = l.Leader, l.Epoch, p.InSync()
+		}
+		answer.Partitions = append(answer.Partitions, one)
+	}
+	return answer
+}

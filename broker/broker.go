@@ -1,0 +1,279 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/oncelog/oncelog/broker/group"
+	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/record"
+	"github.com/oncelog/oncelog/replication"
+	"github.com/oncelog/oncelog/replication/cluster"
+	"github.com/oncelog/oncelog/txn"
+)
+
+const (
+	offsetsTopic = "__consumer_offsets"
+	txnTopic     = "__transaction_state"
+
+	// lockName keeps two processes off one folder.
+	lockName = ".lock"
+	// decompressBudget bounds what all requests together hold decompressed.
+	decompressBudget = 256 << 20
+)
+
+// A Broker is one running Kafka broker.
+//
+// Requests run in the goroutines of their connections. topics.run follows the
+// metadata. Everything below keeps goroutines of its own, which Close ends. The
+// fields do not change after Open.
+type Broker struct {
+	cfg    Config
+	logger *slog.Logger
+	plan   listenerPlan
+	lock   io.Closer
+
+	node     *replication.Node
+	metadata *cluster.Metadata
+	topics   *topics
+	txns     *txn.Coordinator
+	groups   *group.Coordinator
+
+	table         *protocol.Table
+	server        *server
+	buffers       *bufferPool
+	sessions      *sessionCache
+	decompressing *record.Budget
+	metrics       *metrics
+	internal      internalTopics
+	listening     []net.Addr
+
+	cancel context.CancelFunc // of the background work
+	tasks  sync.WaitGroup
+	closed chan struct{} // closed by the first Close
+	once   sync.Once
+}
+
+// Open starts a broker and returns once it listens. The context bounds the
+// start only.
+//
+// Errors: of the settings, all of them together; of the folder, when another
+// process has it or a newer program wrote it; of the listeners.
+func Open(ctx context.Context, cfg Config) (*Broker, error) {
+	b := &Broker{cfg: cfg.withDefaults(), closed: make(chan struct{}), buffers: new(bufferPool), sessions: newSessionCache()}
+	b.logger = b.cfg.Logger
+	b.decompressing = record.NewBudget(decompressBudget)
+	b.internal.making = map[string]*sync.Mutex{offsetsTopic: new(sync.Mutex), txnTopic: new(sync.Mutex)}
+	s, err := newSettings(b.cfg.Properties, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	if b.plan, err = s.plan(); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	if unknown := unknownNames(b.cfg.Properties); len(unknown) > 0 {
+		b.logger.Warn("settings without effect", "names", unknown)
+	}
+	b.metrics = newMetrics(b)
+	b.topics = newTopics(b, s)
+	if err := b.start(ctx, s); err != nil {
+		return nil, errors.Join(err, b.Close(context.WithoutCancel(ctx)))
+	}
+	return b, nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.FS == nil {
+		c.FS = vfs.OS
+	}
+	if c.Listen == nil {
+		c.Listen = net.Listen
+	}
+	if c.Dial == nil {
+		c.Dial = new(net.Dialer).DialContext
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// start brings up the layers from the disk to the sockets. What it leaves when
+// it fails, Close ends.
+func (b *Broker) start(ctx context.Context, s *settings) error {
+	if err := b.openStorage(ctx, s); err != nil {
+		return err
+	}
+	b.txns = b.newTxns(s)
+	groups, err := b.newGroups(s)
+	if err != nil {
+		return err
+	}
+	b.groups = groups
+	if b.table, err = b.newTable(); err != nil {
+		return err
+	}
+	background, cancel := context.WithCancel(context.Background())
+	b.cancel = cancel
+	b.topics.reconcile(ctx, b.metadata.Image())
+	b.tasks.Go(func() { b.topics.run(background) })
+	return b.listen(ctx, s)
+}
+
+// openStorage takes the folder, and opens the node and the metadata in it.
+func (b *Broker) openStorage(ctx context.Context, s *settings) error {
+	dir := s.logDirs[0]
+	if err := b.cfg.FS.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("log.dirs: %w", err)
+	}
+	lock, err := b.cfg.FS.Lock(filepath.Join(dir, lockName))
+	if err != nil {
+		return fmt.Errorf("log.dirs: folder %s is in use by another process: %w", dir, err)
+	}
+	b.lock = lock
+	if err := checkFormat(b.cfg.FS, dir, s.nodeID); err != nil {
+		return fmt.Errorf("log.dirs: %w", err)
+	}
+	fsync, interval := s.fsyncPolicy()
+	b.node, err = replication.Open(replication.Config{
+		NodeID: s.nodeID, Dir: dir, FS: b.cfg.FS, Logger: b.logger, Fsync: fsync, FsyncInterval: interval,
+		RetentionCheckInterval: s.logRetentionCheck, CleanerBackoff: s.cleanerBackoff, ProducerExpiryInterval: s.producerIDChecks, ReplicaLagTimeMax: s.replicaLagMax,
+	})
+	if err != nil {
+		return fmt.Errorf("log.dirs: %w", err)
+	}
+	b.metadata, err = cluster.Open(ctx, b.node, nil, b.cfg.FS, cluster.Config{
+		NodeID: s.nodeID, ClusterID: s.clusterID, Dir: dir, Features: b.cfg.Features,
+		NumPartitions: s.numPartitions, ReplicationFactor: s.replicationFactor, Rules: configRules{b}, Logger: b.logger,
+	})
+	if err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	if err := b.metadata.WaitReady(ctx); err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	return nil
+}
+
+// fsyncPolicy reads oncelog.fsync, which was checked.
+func (s *settings) fsyncPolicy() (replication.Fsync, time.Duration) {
+	before, after, _ := cutLast(s.fsync, "=")
+	interval, err := time.ParseDuration(after)
+	if err != nil {
+		interval = 0
+	}
+	return replication.Fsync(before), interval
+}
+
+// listen opens the listeners, makes their addresses known and serves.
+func (b *Broker) listen(ctx context.Context, s *settings) error {
+	b.server = newServer(b.table, b.settings, b.logger, b.buffers)
+	b.server.observe = b.metrics.request
+	var opened []net.Listener
+	closeAll := func() {
+		for _, l := range opened {
+			_ = l.Close() // nothing was accepted on it
+		}
+	}
+	node := cluster.Broker{ID: s.nodeID, Rack: s.rack}
+	for _, l := range b.plan.listen {
+		listener, err := b.cfg.Listen("tcp", l.address())
+		if err != nil {
+			closeAll()
+			return fmt.Errorf("listeners: %s: %w", l.name, err)
+		}
+		opened = append(opened, listener)
+		b.listening = append(b.listening, listener.Addr())
+		host, port := b.registered(l.name, listener.Addr())
+		node.Listeners = append(node.Listeners, cluster.Listener{Name: l.name, Protocol: "PLAINTEXT", Host: host, Port: port})
+	}
+	if _, err := b.metadata.RegisterBroker(ctx, node); err != nil {
+		closeAll()
+		return fmt.Errorf("register the broker: %w", err)
+	}
+	if err := b.topics.settle(ctx); err != nil {
+		closeAll()
+		return fmt.Errorf("register the broker: %w", err)
+	}
+	for i, l := range opened {
+		b.server.serve(l, b.plan.listen[i].name)
+		b.logger.Info("listening", "listener", b.plan.listen[i].name, "address", l.Addr())
+	}
+	return nil
+}
+
+// Close stops the broker: it accepts no more, ends waiting requests and lets
+// those in progress be answered, until ctx ends. It may be called again.
+func (b *Broker) Close(ctx context.Context) error {
+	var all []error
+	b.once.Do(func() {
+		close(b.closed)
+		if b.server != nil {
+			all = append(all, b.server.stop(ctx))
+		}
+		if b.cancel != nil {
+			b.cancel()
+			b.tasks.Wait()
+		}
+		if b.groups != nil {
+			b.groups.Close()
+		}
+		if b.txns != nil {
+			b.txns.Close()
+		}
+		if b.metadata != nil {
+			all = append(all, b.metadata.Close())
+		}
+		if b.node != nil {
+			all = append(all, b.node.Close(ctx))
+		}
+		if b.lock != nil {
+			all = append(all, b.lock.Close())
+		}
+	})
+	return errors.Join(all...)
+}
+
+// Addr is the address of the first listener, with its real port.
+func (b *Broker) Addr() net.Addr { return b.listening[0] }
+
+// ClusterID is the id of the cluster.
+func (b *Broker) ClusterID() string { return b.image().ClusterID }
+
+// EnsureTopic creates a topic unless it exists. partitions 0 is num.partitions.
+func (b *Broker) EnsureTopic(ctx context.Context, name string, partitions int32) error {
+	if _, ok := b.image().Topic(name); ok {
+		return nil
+	}
+	if partitions == 0 {
+		partitions = -1
+	}
+	_, err := b.makeTopic(ctx, cluster.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: -1})
+	return existing(err)
+}
+
+// settings are those in force now.
+func (b *Broker) settings() *settings { return b.topics.load().settings }
+
+// image is the newest metadata.
+func (b *Broker) image() *cluster.Image { return b.metadata.Image() }
+
+func (b *Broker) nodeID() int32 { return b.settings().nodeID }
+
+func nodeName(id int32) string { return strconv.Itoa(int(id)) }
+
+// logUnexpected logs an error that the client is told nothing of.
+func (b *Broker) logUnexpected(what string, err error, attributes ...any) {
+	if protocol.Unexpected(err) {
+		b.logger.Error(what, append(attributes, "error", err)...)
+	}
+}

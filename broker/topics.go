@@ -1,0 +1,342 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync/atomic"
+	"time"
+
+	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/replication"
+	"github.com/oncelog/oncelog/replication/cluster"
+	"github.com/oncelog/oncelog/replication/shard"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
+)
+
+// A topic is one topic as this node serves it. It never changes; a later state
+// is another topic.
+type topic struct {
+	*cluster.Topic
+	settings topicSettings
+	// partitions has a place for each partition; nil where this node holds no
+	// replica or could not open it.
+	partitions []*replication.Partition
+}
+
+// minInSync is min.insync.replicas, at most what there is (D20).
+func (t *topic) minInSync(partition int32) int16 {
+	return min(t.settings.minInSyncReplicas, int16(len(t.Partitions[partition].Replicas)))
+}
+
+// A topicSet is all that requests are resolved against, at one offset of the
+// metadata. It never changes.
+type topicSet struct {
+	image    *cluster.Image
+	settings *settings
+	names    map[string]*topic
+	ids      map[cluster.UUID]*topic
+}
+
+func (s *topicSet) byName(name string) (*topic, bool) {
+	t, ok := s.names[name]
+	return t, ok
+}
+
+func (s *topicSet) byID(id cluster.UUID) (*topic, bool) {
+	t, ok := s.ids[id]
+	return t, ok
+}
+
+// topics opens and closes partitions as the metadata says.
+//
+// One goroutine (run) follows the metadata and is the only one to write set;
+// requests load it. changed is closed and replaced with each new set.
+type topics struct {
+	b       *Broker
+	set     atomic.Pointer[topicSet]
+	changed atomic.Pointer[chan struct{}]
+}
+
+func newTopics(b *Broker, s *settings) *topics {
+	t := &topics{b: b}
+	t.set.Store(&topicSet{image: &cluster.Image{}, settings: s})
+	next := make(chan struct{})
+	t.changed.Store(&next)
+	return t
+}
+
+func (t *topics) load() *topicSet { return t.set.Load() }
+
+// run follows the metadata until ctx ends.
+func (t *topics) run(ctx context.Context) {
+	for {
+		changed := t.b.metadata.Changed()
+		t.reconcile(ctx, t.b.metadata.Image())
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// reconcile publishes the set of an image. What was deleted disappears from
+// the set before its partitions close; what is new is opened before it appears.
+func (t *topics) reconcile(ctx context.Context, image *cluster.Image) {
+	old := t.load()
+	if old.image == image {
+		return
+	}
+	next := &topicSet{image: image, settings: t.settingsOf(old, image), names: map[string]*topic{}, ids: map[cluster.UUID]*topic{}}
+	var tasks errgroup.Group
+	tasks.SetLimit(openAtOnce)
+	for _, one := range image.Topics() {
+		was, ok := old.byID(one.ID)
+		if ok && was.Topic == one && old.settings == next.settings && was.whole() {
+			next.add(was)
+			continue
+		}
+		next.add(t.open(ctx, &tasks, was, one, next.settings))
+	}
+	_ = tasks.Wait() // its tasks log what fails
+	t.set.Store(next)
+	signal := make(chan struct{})
+	close(*t.changed.Swap(&signal))
+	t.deleteGone(ctx, old, next)
+}
+
+func (s *topicSet) add(t *topic) {
+	s.names[t.Name] = t
+	s.ids[t.ID] = t
+}
+
+// whole says that no partition waits to be opened again.
+func (t *topic) whole() bool {
+	for _, p := range t.partitions {
+		if p == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// settingsOf parses the broker's settings again when the dynamic ones changed.
+func (t *topics) settingsOf(old *topicSet, image *cluster.Image) *settings {
+	all, _ := image.Configs(cluster.Resource{Type: cluster.BrokerResource})
+	node, _ := image.Configs(cluster.Resource{Type: cluster.BrokerResource, Name: nodeName(old.settings.nodeID)})
+	if maps.Equal(all, old.settings.dynamicDefault) && maps.Equal(node, old.settings.dynamicNode) {
+		return old.settings
+	}
+	s, err := newSettings(old.settings.static, all, node)
+	if err != nil { // judged when it was altered, so this program is an older one
+		t.b.logger.Warn("dynamic broker settings are not understood; the ones before stay", "error", err)
+		return old.settings
+	}
+	return s
+}
+
+// openAtOnce bounds how many partitions are opened together; they share syncs.
+const openAtOnce = 64
+
+// open makes the topic of an image from the one before, if there was one.
+// Partitions that are new are opened by tasks.
+func (t *topics) open(ctx context.Context, tasks *errgroup.Group, was *topic, one *cluster.Topic, s *settings) *topic {
+	next := &topic{Topic: one, partitions: make([]*replication.Partition, len(one.Partitions))}
+	var err error
+	if next.settings, err = resolveTopic(one.Configs, s); err != nil {
+		t.b.logger.Warn("topic settings are not understood; defaults are used", "topic", one.Name, "error", err)
+		if next.settings, err = resolveTopic(nil, s); err != nil {
+			panic(fmt.Sprintf("broker: checked settings do not resolve: %v", err))
+		}
+	}
+	config := next.settings.logConfig(s)
+	for i := range one.Partitions {
+		if was != nil && i < len(was.partitions) && was.partitions[i] != nil {
+			next.partitions[i] = was.partitions[i]
+			next.partitions[i].SetConfig(config)
+			continue
+		}
+		tasks.Go(func() error {
+			p, err := t.openPartition(ctx, next, int32(i), config, s)
+			if err != nil {
+				t.b.logger.Error("partition is offline: it cannot be opened", "topic", one.Name, "partition", i, "error", err)
+			}
+			next.partitions[i] = p
+			return nil
+		})
+	}
+	return next
+}
+
+func (t *topics) openPartition(ctx context.Context, one *topic, i int32, config log.Config, s *settings) (*replication.Partition, error) {
+	id := replication.PartitionID{TopicID: one.ID, Partition: i}
+	p, err := t.b.node.OpenPartition(ctx, replication.Spec{ID: id, Topic: one.Name, Voters: one.Partitions[i].Replicas, Log: config})
+	if err != nil {
+		return nil, err
+	}
+	switch one.Name {
+	case offsetsTopic:
+		err = t.b.groups.Lead(i, shard.OnReplica(p, s.nodeID, one.minInSync(i)))
+	case txnTopic:
+		t.b.txns.Lead(i, shard.OnReplica(p, s.nodeID, one.minInSync(i)))
+	}
+	return p, err
+}
+
+// deleteGone removes the partitions of topics that the new set lacks.
+func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
+	for id, was := range old.ids {
+		if next.ids[id] != nil {
+			continue
+		}
+		for i, p := range was.partitions {
+			if p == nil {
+				continue
+			}
+			if err := t.b.node.DeletePartition(ctx, p.ID()); err != nil {
+				t.b.logger.Warn("files of a deleted partition stay on disk", "topic", was.Name, "topic_id", id, "partition", i, "error", err)
+			}
+		}
+	}
+}
+
+// wait returns once ok holds for the set, or with the context's error.
+func (t *topics) wait(ctx context.Context, ok func(*topicSet) bool) error {
+	for {
+		changed := *t.changed.Load()
+		if ok(t.load()) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// settle waits, bounded, until the set holds the newest metadata.
+func (t *topics) settle(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	offset := t.b.metadata.Image().Offset
+	return t.wait(ctx, func(s *topicSet) bool { return s.image.Offset >= offset })
+}
+
+// settleTime bounds how long a request that creates something waits until it
+// can be used.
+const settleTime = 5 * time.Second
+
+// waitReady waits, bounded, until the topic is served here and each of its
+// partitions has a leader that serves.
+func (t *topics) waitReady(ctx context.Context, id cluster.UUID, partitions int) error {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	var found *topic
+	if err := t.wait(ctx, func(s *topicSet) bool {
+		one, ok := s.byID(id)
+		found = one
+		return ok && len(one.partitions) >= partitions
+	}); err != nil {
+		return err
+	}
+	for _, p := range found.partitions {
+		if p == nil {
+			continue // opening it failed, which is logged
+		}
+		if err := p.WaitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logConfig is what of a topic's settings the log acts on.
+func (s *topicSettings) logConfig(broker *settings) log.Config {
+	c := log.Config{
+		SegmentBytes: s.segmentBytes, SegmentMs: s.segmentAge, IndexIntervalBytes: s.indexIntervalBytes, IndexMaxBytes: s.segmentIndexBytes,
+		Preallocate: s.preallocate, RetentionMs: unlimited(s.retention), RetentionBytes: s.retentionBytes,
+		MinCompactionLag: s.minCompactionLag, MaxCompactionLag: s.maxCompactionLag, DeleteRetention: s.deleteRetention,
+		MinCleanableRatio: s.minCleanableRatio, ProducerExpiration: broker.producerIDExpiration, MaxMessageBytes: s.maxMessageBytes,
+		FlushMessages: s.flushMessages, FlushInterval: unlimited(s.flushInterval),
+	}
+	for _, policy := range s.cleanupPolicy {
+		c.CleanupCompact = c.CleanupCompact || policy == "compact"
+		c.CleanupDelete = c.CleanupDelete || policy == "delete"
+	}
+	if len(s.cleanupPolicy) == 0 { // keep everything
+		c.CleanupDelete, c.RetentionMs, c.RetentionBytes = true, log.Unlimited, log.Unlimited
+	}
+	if c.RetentionBytes <= 0 {
+		c.RetentionBytes = log.Unlimited
+	}
+	if c.RetentionMs == 0 { // at once; zero would be the default
+		c.RetentionMs = time.Nanosecond
+	}
+	if c.MinCleanableRatio == 0 {
+		c.MinCleanableRatio = -1
+	}
+	if c.DeleteRetention == 0 {
+		c.DeleteRetention = time.Nanosecond
+	}
+	return c
+}
+
+// unlimited turns what no clock will reach, and what is negative, into the
+// log's word for it.
+func unlimited(d time.Duration) time.Duration {
+	if d < 0 || d >= 1<<62 {
+		return log.Unlimited
+	}
+	return d
+}
+
+// compacted says that records need keys.
+func (s *topicSettings) compacted() bool {
+	for _, policy := range s.cleanupPolicy {
+		if policy == "compact" {
+			return true
+		}
+	}
+	return false
+}
+
+// resolve finds the partition that a request names, by topic name or, when the
+// version has them, by id.
+//
+// Errors: UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR.
+func (s *topicSet) resolve(name string, id cluster.UUID, useID bool, partition int32) (*topic, *replication.Partition, error) {
+	t, ok := s.byName(name)
+	if useID {
+		if t, ok = s.byID(id); !ok {
+			return nil, nil, kerr.UnknownTopicID
+		}
+	}
+	if !ok || partition < 0 || int(partition) >= len(t.partitions) {
+		return nil, nil, kerr.UnknownTopicOrPartition
+	}
+	p := t.partitions[partition]
+	if p == nil {
+		return t, nil, errors.Join(errors.New("the partition could not be opened"), kerr.KafkaStorageError)
+	}
+	return t, p, nil
+}
+
+// checkEpoch compares the leader epoch that a client knows (-1: none) with the
+// partition's (KIP-320). A leader that is not ready passes.
+//
+// Errors: NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH.
+func checkEpoch(l replication.Leadership, self, epoch int32) error {
+	switch {
+	case epoch >= 0 && epoch < l.Epoch:
+		return kerr.FencedLeaderEpoch
+	case epoch > l.Epoch:
+		return kerr.UnknownLeaderEpoch
+	case l.Leader != self:
+		return kerr.NotLeaderForPartition
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package broker
+
+import (
+	"context"
+
+	"github.com/oncelog/oncelog/replication"
+	"github.com/oncelog/oncelog/replication/shard"
+	"github.com/oncelog/oncelog/txn"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// A txnBatch is a transactional batch that is about to be appended.
+type txnBatch struct {
+	transactionalID string
+	producerID      int64
+	producerEpoch   int16
+	firstSequence   int32
+	topic           *topic
+	partition       int32
+	version         int16 // of Produce
+
+	guard *replication.Guard // set by verifyTxns; nil when none is needed
+}
+
+// verifyTxns makes sure that the partitions of the batches are in the open
+// transaction of their producer, and returns an error for each (KIP-890). A
+// transaction that is open in a partition's log already needs no question. The
+// guard is made before the coordinator is asked (hard-07).
+//
+// Errors: those of txn.Coordinator.Ensure, fit for the version.
+func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
+	errs := make([]error, len(batches))
+	if !b.settings().txnVerification {
+		for i := range batches {
+			batches[i].guard = batches[i].log().GuardFrom(batches[i].producerID, batches[i].firstSequence)
+		}
+		return errs
+	}
+	var ask []int
+	request := txn.EnsureRequest{API: kmsg.Produce}
+	for i := range batches {
+		one := &batches[i]
+		p := one.log()
+		if _, epoch, open := p.Log().OpenTransaction(one.producerID); open && epoch == one.producerEpoch {
+			continue
+		}
+		one.guard = p.GuardFrom(one.producerID, one.firstSequence)
+		request.TransactionalID, request.Version = one.transactionalID, one.version
+		request.ProducerID, request.ProducerEpoch = one.producerID, one.producerEpoch
+		request.Participants = append(request.Participants, txn.Participant{TopicID: one.topic.ID, Topic: one.topic.Name, Partition: one.partition})
+		ask = append(ask, i)
+	}
+	if len(ask) == 0 {
+		return errs
+	}
+	for i, err := range b.txns.Ensure(ctx, request) {
+		errs[ask[i]] = err
+	}
+	return errs
+}
+
+func (t *txnBatch) log() *replication.Partition { return t.topic.partitions[t.partition] }
+
+// verifyOffsets makes sure that a partition of __consumer_offsets is in the open
+// transaction of a TxnOffsetCommit.
+func (b *Broker) verifyOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, partition int32, guard func(int64) shard.Guard) (shard.Guard, error) {
+	held := guard(req.ProducerID)
+	participant := txn.Participant{Topic: offsetsTopic, Partition: partition}
+	if t, ok := b.image().Topic(offsetsTopic); ok {
+		participant.TopicID = t.ID
+	}
+	errs := b.txns.Ensure(ctx, txn.EnsureRequest{
+		TransactionalID: req.TransactionalID, ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch,
+		Participants: []txn.Participant{participant}, API: kmsg.TxnOffsetCommit, Version: req.Version,
+	})
+	return held, errs[0]
+}
