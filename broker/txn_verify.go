@@ -2,10 +2,12 @@ package broker
 
 import (
 	"context"
+	"slices"
 
 	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/shard"
 	"github.com/oncelog/oncelog/txn"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -27,10 +29,17 @@ type txnBatch struct {
 // transaction that is open in a partition's log already needs no question. The
 // guard is made before the coordinator is asked (hard-07).
 //
-// Errors: those of txn.Coordinator.Ensure, fit for the version.
+// Errors: those of txn.Coordinator.Ensure, fit for the version;
+// INVALID_PRODUCER_ID_MAPPING for all when they are of more than one producer.
 func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	errs := make([]error, len(batches))
-	if !b.settings().txnVerification {
+	for i := range batches {
+		if batches[i].producerID != batches[0].producerID || batches[i].producerEpoch != batches[0].producerEpoch {
+			err := refuse(kerr.InvalidProducerIDMapping, "Transactional records contained more than one producer ID")
+			return slices.Repeat([]error{err}, len(batches))
+		}
+	}
+	if !b.settings().txnVerification && batches[0].version < 12 {
 		for i := range batches {
 			batches[i].guard = batches[i].log().GuardFrom(batches[i].producerID, batches[i].firstSequence)
 		}
@@ -65,13 +74,9 @@ func (t *txnBatch) log() *replication.Partition { return t.topic.partitions[t.pa
 // transaction of a TxnOffsetCommit.
 func (b *Broker) verifyOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, partition int32, guard func(int64) shard.Guard) (shard.Guard, error) {
 	held := guard(req.ProducerID)
-	participant := txn.Participant{Topic: offsetsTopic, Partition: partition}
-	if t, ok := b.image().Topic(offsetsTopic); ok {
-		participant.TopicID = t.ID
-	}
 	errs := b.txns.Ensure(ctx, txn.EnsureRequest{
 		TransactionalID: req.TransactionalID, ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch,
-		Participants: []txn.Participant{participant}, API: kmsg.TxnOffsetCommit, Version: req.Version,
+		Participants: []txn.Participant{b.offsetsParticipant(partition)}, API: kmsg.TxnOffsetCommit, Version: req.Version,
 	})
 	return held, errs[0]
 }
