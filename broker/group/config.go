@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -26,7 +27,7 @@ type Config struct {
 	SessionTimeoutMin     time.Duration // 0: 6 s (group.min.session.timeout.ms)
 	SessionTimeoutMax     time.Duration // 0: 30 min (group.max.session.timeout.ms)
 	InitialRebalanceDelay time.Duration // 0: 3 s; negative: none (group.initial.rebalance.delay.ms)
-	MaxSize               int           // members of a group; 0: 1000 (group.max.size, unlimited in Kafka)
+	MaxSize               int           // members of a group; 0: no bound but that of MaxMetadataSize (group.max.size)
 	MaxMetadataSize       int           // bytes of protocol metadata held for a group; 0: 64 MiB
 	NewMemberJoinTimeout  time.Duration // a new member waits this long in its first JoinGroup; 0: 5 min, as Kafka
 
@@ -81,7 +82,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Partitions = 50
 	}
 	if c.MaxSize == 0 {
-		c.MaxSize = 1000
+		c.MaxSize = math.MaxInt32
 	}
 	if c.MaxMetadataSize == 0 {
 		c.MaxMetadataSize = 64 << 20

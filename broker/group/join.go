@@ -7,6 +7,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// maxPendingJoin bounds the member ids that a group has given out and not seen again.
+const maxPendingJoin = 10_000
+
 // join handles a JoinGroup: it is answered through wait, now or at the end of
 // the join phase.
 func (t turn) join(req *kmsg.JoinGroupRequest, client ClientInfo, wait chan<- kmsg.JoinGroupResponse) *store {
@@ -36,7 +39,7 @@ func (t turn) accepts(req *kmsg.JoinGroupRequest) bool {
 	if held > t.config.MaxMetadataSize {
 		return false
 	}
-	if req.MemberID == "" && len(t.pendingJoin) >= t.config.MaxSize {
+	if req.MemberID == "" && len(t.pendingJoin) >= min(t.config.MaxSize, maxPendingJoin) {
 		return false
 	}
 	switch t.state {
