@@ -13,6 +13,8 @@ func Cases() []Case {
 		protocolOrderPipeline,
 		protocolOrderWait,
 		protocolTagsUnknown,
+		protocolSweepVersions,
+		protocolSweepBeyond,
 		idempotenceWindowNewest,
 		idempotenceWindowFifth,
 		idempotenceWindowSixth,

@@ -44,6 +44,7 @@ func TestDecodeRefusesWhatIsNotTheAnswer(t *testing.T) {
 		"no header":              good[:3],
 		"endless tags":           {0, 0, 0, 7, 0xff},
 		"a body cut short":       good[:len(good)-3],
+		"a body too long":        append(good[:len(good):len(good)], 0, 0),
 	} {
 		if _, err := decode(req, 7, frame); err == nil {
 			t.Errorf("%s is no error", name)

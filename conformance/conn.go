@@ -115,7 +115,10 @@ func decode(req kmsg.Request, correlation int32, frame []byte) (kmsg.Response, e
 		}
 	}
 	if err := resp.ReadFrom(body); err != nil {
-		return nil, fmt.Errorf("answer to %s v%d: %w", kmsg.NameForKey(req.Key()), req.GetVersion(), err)
+		return nil, fmt.Errorf("answer to %s: %w", requestName(req), err)
+	}
+	if n := len(body) - len(resp.AppendTo(nil)); n > 0 { // the library reads past nothing, but may stop early
+		return nil, fmt.Errorf("answer to %s has %d bytes left over", requestName(req), n)
 	}
 	return resp, nil
 }
