@@ -129,6 +129,17 @@ func (p *Partition) Freeze() (thaw func()) {
 	return func() { p.change(func() { p.frozen, p.hw = false, p.end }) }
 }
 
+// Truncate drops what is not committed, as a new leader without it does. It is
+// called between Follow and Elect.
+func (p *Partition) Truncate() {
+	p.change(func() {
+		for len(p.batches) > 0 && p.batches[len(p.batches)-1].BaseOffset() >= p.hw {
+			p.batches = p.batches[:len(p.batches)-1]
+		}
+		p.end = p.hw
+	})
+}
+
 // Put appends as somebody else than the shard would, such as a transaction
 // marker, and returns the base offset.
 func (p *Partition) Put(batch record.Batch) (baseOffset int64) {
