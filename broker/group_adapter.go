@@ -12,13 +12,9 @@ func (b *Broker) newGroups(s *settings) (*group.Coordinator, error) {
 	if delay == 0 {
 		delay = -1 // none; zero would be the default
 	}
-	maxSize := int(s.groupMaxSize)
-	if _, _, set := s.set("group.max.size"); !set {
-		maxSize = 0 // the coordinator's own bound
-	}
 	return group.New(group.Config{
 		Partitions: b.partitionsOf(offsetsTopic, s.offsetsPartitions), Topics: groupTopics{b}, Verify: b.verifyOffsets,
-		SessionTimeoutMin: s.groupMinSession, SessionTimeoutMax: s.groupMaxSession, InitialRebalanceDelay: delay, MaxSize: maxSize,
+		SessionTimeoutMin: s.groupMinSession, SessionTimeoutMax: s.groupMaxSession, InitialRebalanceDelay: delay, MaxSize: int(s.groupMaxSize),
 		OffsetMetadataMaxSize: int(s.offsetMetadataMaxBytes), OffsetsRetention: time.Duration(s.offsetsRetentionMinutes) * time.Minute,
 		OffsetsRetentionCheckInterval: s.offsetsRetentionCheck, OffsetCommitTimeout: s.offsetsTimeout, Logger: b.logger,
 	})

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oncelog/oncelog/broker/group"
 	"github.com/oncelog/oncelog/log"
 	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/cluster"
@@ -188,10 +189,12 @@ func (t *topics) openPartition(ctx context.Context, one *topic, i int32, config 
 
 // deleteGone removes the partitions of topics that the new set lacks.
 func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
+	var gone []group.DeletedTopic
 	for id, was := range old.ids {
 		if next.ids[id] != nil {
 			continue
 		}
+		gone = append(gone, group.DeletedTopic{Name: was.Name, ID: id})
 		for i, p := range was.partitions {
 			if p == nil {
 				continue
@@ -201,6 +204,14 @@ func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
 			}
 		}
 	}
+	if len(gone) == 0 {
+		return
+	}
+	t.b.tasks.Go(func() {
+		if err := t.b.groups.TopicsDeleted(ctx, gone); err != nil && ctx.Err() == nil {
+			t.b.logger.Warn("committed offsets of deleted topics stay until the next sweep", "error", err)
+		}
+	})
 }
 
 // wait returns once ok holds for the set, or with the context's error.
