@@ -71,9 +71,9 @@ func (m *machine) watermark(l *raft.Log) (watermark, error) {
 	row, err := m.g.log.Row(l.Index)
 	switch b := m.g.log.Boundary(); {
 	case err == nil:
-		return m.g.p.watermark(m.g.log, l.Index, l.Term, row.NextOffset()), nil
+		return completed(m.g.log, l.Index, l.Term, row.NextOffset()), nil
 	case errors.Is(err, log.ErrNotFound) && l.Index <= b.Index:
-		return m.g.p.watermark(m.g.log, l.Index, l.Term, b.NextOffset), nil
+		return completed(m.g.log, l.Index, l.Term, b.NextOffset), nil
 	default:
 		return watermark{}, fmt.Errorf("row of applied index %d: %w", l.Index, err)
 	}
@@ -87,7 +87,7 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapsh
 func (m *machine) Restore(source io.ReadCloser) error {
 	b := m.g.log.Boundary()
 	m.g.store.applied.Store(b.Index)
-	mark := m.g.p.watermark(m.g.log, b.Index, b.Term, b.NextOffset)
+	mark := completed(m.g.log, b.Index, b.Term, b.NextOffset)
 	m.g.p.order.apply(mark, b.Index, false)
 	return source.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -51,7 +52,8 @@ type Config struct {
 	ProducerExpiryInterval time.Duration // 0: 10 min (producer.id.expiration.check.interval.ms)
 	ReplicaLagTimeMax      time.Duration // 0: 30 s (replica.lag.time.max.ms)
 
-	links links // nil: no other nodes
+	links  links               // nil: no other nodes
+	faulty func(*order) ledger // nil; in tests, an order with a fault
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -163,7 +165,7 @@ func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
 		closing: make(chan struct{}),
 	}
-	p.order.p = p
+	p.order.p, p.order.check = p, p.order.judge
 	p.order.view.Store(&view{leadership: Leadership{Leader: -1, Epoch: -1}})
 	p.config.Store(&spec.Log)
 	err := p.start()
@@ -192,6 +194,15 @@ func (n *Node) DeletePartition(ctx context.Context, id PartitionID) error {
 		return fmt.Errorf("delete %v: %w", id, err)
 	}
 	return n.slots.release(id)
+}
+
+// receive answers a raft request of another node's replica.
+func (n *Node) receive(id PartitionID, request any, data io.Reader) (any, error) {
+	p := n.Partition(id)
+	if p == nil {
+		return nil, fmt.Errorf("%v: %w", id, errOffline)
+	}
+	return p.group.Load().transport.receive(request, data)
 }
 
 // Partition returns an open partition, or nil.

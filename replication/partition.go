@@ -146,11 +146,6 @@ func (p *Partition) SetConfig(c log.Config) {
 	p.Log().SetConfig(c)
 }
 
-// watermark completes a position with its last stable offset.
-func (p *Partition) watermark(l *log.Log, index, term uint64, highWatermark int64) watermark {
-	return watermark{index: index, term: term, highWatermark: highWatermark, lastStable: l.LastStableOffset(highWatermark)}
-}
-
 // Append stores a batch and waits as its acks demand. A duplicate waits like
 // the original did (hard-04).
 //
@@ -160,25 +155,39 @@ func (p *Partition) watermark(l *log.Log, index, term uint64, highWatermark int6
 // KAFKA_STORAGE_ERROR, ErrGuardGone. With ErrRefused it is certain that the
 // batch is not stored.
 func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
-	if _, err := record.Peek(a.Batch); err != nil {
-		return Appended{}, refusedError{fmt.Errorf("append: %w: %w", err, kerr.CorruptMessage)}
-	}
-	need, err := p.enough(a)
+	q, err := p.proposal(a)
 	if err != nil {
 		return Appended{}, refusedError{err}
-	}
-	q := &proposal{
-		kind: log.KindBatch, data: a.Batch, acks: a.Acks, minInSync: need, epoch: a.Epoch, guard: a.Guard, at: -1,
-		info: log.ProduceInfo{Coordinator: a.Coordinator, TV2: a.TV2},
-	}
-	if a.Batch.LogAppendTime() {
-		q.at = a.Batch.MaxTimestamp()
 	}
 	if err := p.run(ctx, q); err != nil {
 		return Appended{}, err
 	}
+	return p.appended(q), nil
+}
+
+// proposal is what an append proposes.
+func (p *Partition) proposal(a Append) (*proposal, error) {
+	if _, err := record.Peek(a.Batch); err != nil {
+		return nil, fmt.Errorf("append: %w: %w", err, kerr.CorruptMessage)
+	}
+	need, err := p.enough(a)
+	if err != nil {
+		return nil, err
+	}
+	q := &proposal{
+		kind: log.KindBatch, data: a.Batch, acks: a.Acks, minInSync: need, epoch: a.Epoch, guard: a.Guard, at: -1,
+		info: log.ProduceInfo{Coordinator: a.Coordinator, TV2: a.TV2},
+		wake: make(chan struct{}, 1),
+	}
+	if a.Batch.LogAppendTime() {
+		q.at = a.Batch.MaxTimestamp()
+	}
+	return q, nil
+}
+
+func (p *Partition) appended(q *proposal) Appended {
 	duplicate := q.outcome == known || q.outcome == repeated
-	return Appended{BaseOffset: q.base, LogAppendTime: q.at, LogStartOffset: p.StartOffset(), Duplicate: duplicate}, nil
+	return Appended{BaseOffset: q.base, LogAppendTime: q.at, LogStartOffset: p.StartOffset(), Duplicate: duplicate}
 }
 
 // run takes a proposal through the order. Bytes under way are bounded: who
@@ -189,7 +198,6 @@ func (p *Partition) run(ctx context.Context, q *proposal) error {
 		return refusedError{fmt.Errorf("append: %w: %w", err, kerr.RequestTimedOut)}
 	}
 	defer p.queue.Release(size)
-	q.wake = make(chan struct{}, 1)
 	p.order.submit(q)
 	p.order.await(ctx, q)
 	return q.err
@@ -202,7 +210,7 @@ func (p *Partition) run(ctx context.Context, q *proposal) error {
 func (p *Partition) AppendMarker(ctx context.Context, m log.Marker) error {
 	control := record.Control{Commit: m.Commit, CoordinatorEpoch: m.CoordinatorEpoch}
 	batch := record.NewMarker(m.ProducerID, m.Epoch, control, time.Now().UnixMilli())
-	return p.run(ctx, &proposal{kind: log.KindBatch, data: batch, marker: &m, acks: -1})
+	return p.run(ctx, &proposal{kind: log.KindBatch, data: batch, marker: &m, acks: -1, wake: make(chan struct{}, 1)})
 }
 
 // DeleteRecords raises the log start offset to offset, or to the high
@@ -234,5 +242,5 @@ func (p *Partition) DeleteRecords(ctx context.Context, offset int64) (lowWaterma
 
 // raiseStart has the group agree on a log start and waits until it is applied here.
 func (p *Partition) raiseStart(ctx context.Context, offset int64) error {
-	return p.run(ctx, &proposal{kind: log.KindLogStart, data: log.LogStartPayload(offset), acks: -1})
+	return p.run(ctx, &proposal{kind: log.KindLogStart, data: log.LogStartPayload(offset), acks: -1, wake: make(chan struct{}, 1)})
 }

@@ -135,11 +135,82 @@ func (o *order) apply(w watermark, index uint64, started bool) {
 	o.settleCommitted()
 }
 
-// recheck looks again at what waits for more than a majority (hard-32).
+// recheck looks again at what waits for a follower's answer (hard-32).
 func (o *order) recheck() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.settleCommitted()
+	o.step()
+}
+
+// progressed is closed at the next answer of a follower that brings it forward
+// and at the next change of leadership.
+func (o *order) progressed() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.progress == nil {
+		o.progress = make(chan struct{})
+	}
+	return o.progress
+}
+
+func (o *order) step() {
+	if o.progress != nil {
+		close(o.progress)
+		o.progress = nil
+	}
+}
+
+// over reports whether a leadership has ended.
+func (o *order) over(lead *reign) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.lead != lead
+}
+
+// takeTurn waits for the turn, as a caller that proposes nothing. It comes
+// before all that wait to append.
+func (o *order) takeTurn(ctx context.Context) (*reign, error) {
+	o.mu.Lock()
+	o.takers++
+	for {
+		lead := o.lead
+		if lead == nil || !lead.ready || o.draining {
+			o.untake()
+			return nil, errNotLeader
+		}
+		if !o.turn {
+			o.turn = true
+			o.takers--
+			o.mu.Unlock()
+			return lead, nil
+		}
+		if o.parked == nil {
+			o.parked = make(chan struct{})
+		}
+		parked := o.parked
+		o.mu.Unlock()
+		select {
+		case <-parked:
+			o.mu.Lock()
+		case <-ctx.Done():
+			o.mu.Lock()
+			o.untake()
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// untake gives up waiting for the turn, and mu. Who queued behind must not be
+// left without a leader of their round.
+func (o *order) untake() {
+	o.takers--
+	leads := !o.turn && len(o.waiting) > 0
+	o.turn = o.turn || leads
+	o.mu.Unlock()
+	if leads {
+		o.runTurn()
+	}
 }
 
 // publish replaces the view and wakes who waits for it to move.
@@ -173,6 +244,7 @@ func (o *order) movement() <-chan struct{} {
 // is answered with err. What the store has claimed is answered by the store.
 func (o *order) abandon(err error) {
 	o.lead, o.refusal, o.guards = nil, err, nil
+	o.step()
 	for _, q := range o.waiting {
 		o.settle(q, err)
 	}
@@ -187,8 +259,12 @@ func (o *order) abandon(err error) {
 	o.quiet()
 }
 
-// quiet wakes who waits for it, when nothing is under way.
+// quiet wakes who waits for the turn, and who waits until nothing is under way.
 func (o *order) quiet() {
+	if o.parked != nil && !o.turn {
+		close(o.parked)
+		o.parked = nil
+	}
 	if o.idle != nil && !o.turn && len(o.waiting) == 0 && len(o.commits) == 0 {
 		close(o.idle)
 		o.idle = nil

@@ -89,25 +89,33 @@ type round struct {
 // costs its caller one wake-up. mu is held for a few instructions only, by
 // raft's goroutines too; the turn is a flag, held without mu.
 type order struct {
-	p *Partition
+	p     *Partition
+	check func(*reign, []*proposal) // judge; another in tests of the judge
 
 	mu       sync.Mutex
 	current  *group // whose changes count
 	lead     *reign // nil while another leads, or nobody
 	refusal  error  // what a caller gets while lead is nil
-	turn     bool
-	waiting  []*proposal
-	round    *round
-	commits  []*proposal // stored, waiting for their commit
-	tickets  uint64      // never reused (hard-02)
-	mark     watermark
-	applied  uint64 // last index that the state machine has seen
-	guards   map[int64]*Guard
 	draining bool
 	closed   bool
-	idle     chan struct{} // not nil while someone waits for quiet
-	moved    chan struct{} // not nil once someone asked for it
-	view     atomic.Pointer[view]
+
+	turn    bool
+	takers  int // wait for the turn without a proposal
+	waiting []*proposal
+	round   *round
+	tickets uint64      // never reused (hard-02)
+	commits []*proposal // stored, waiting for their commit
+	mark    watermark
+	applied uint64 // last index that the state machine has seen
+	guards  map[int64]*Guard
+
+	// Closed at the next occasion; nil while nobody waits for it.
+	idle     chan struct{} // nothing is under way
+	parked   chan struct{} // the turn is free
+	moved    chan struct{} // the view moved
+	progress chan struct{} // a follower came forward, or the leadership ended
+
+	view atomic.Pointer[view]
 }
 
 // A view is what readers see of a partition, replaced as a whole.
@@ -125,6 +133,11 @@ type watermark struct {
 	lastStable    int64
 }
 
+// completed is the watermark of a position, with its last stable offset.
+func completed(l *log.Log, index, term uint64, highWatermark int64) watermark {
+	return watermark{index: index, term: term, highWatermark: highWatermark, lastStable: l.LastStableOffset(highWatermark)}
+}
+
 // submit queues q and, when nobody holds the turn, leads the next round.
 func (o *order) submit(q *proposal) {
 	o.mu.Lock()
@@ -134,8 +147,8 @@ func (o *order) submit(q *proposal) {
 		return
 	}
 	o.waiting = append(o.waiting, q)
-	leads := !o.turn
-	o.turn = true
+	leads := !o.turn && o.takers == 0
+	o.turn = o.turn || leads
 	o.mu.Unlock()
 	if leads {
 		o.runTurn()
@@ -209,7 +222,7 @@ func (o *order) runTurn() {
 		if lead == nil {
 			return
 		}
-		o.judge(lead, batch)
+		o.check(lead, batch)
 		if o.propose(lead, batch) {
 			return
 		}
@@ -226,7 +239,7 @@ func (o *order) take() (*reign, []*proposal) {
 		}
 		o.waiting = nil
 	}
-	if len(o.waiting) == 0 {
+	if len(o.waiting) == 0 || o.takers > 0 {
 		o.turn = false
 		o.quiet()
 		return nil, nil

@@ -41,6 +41,14 @@ func (c command) extensions() []byte {
 	return ext
 }
 
+// A ledger knows which proposals may be stored, and is told what became of them.
+type ledger interface {
+	// claim returns the proposal of a command that may be stored, else nil.
+	claim(term, ticket, storeTerm uint64) *proposal
+	// keptBy is told what became of the claimed. With a mark they are committed.
+	keptBy(claimed []*proposal, err error, mark *watermark)
+}
+
 // store is raft's LogStore over the partition's log. It fills no record bytes:
 // the transport does that when it sends (raft.md T3).
 //
@@ -49,7 +57,7 @@ func (c command) extensions() []byte {
 // them end instead of panicking; nothing they say leaves the node.
 type store struct {
 	log    *log.Log
-	order  *order
+	ledger ledger
 	sync   bool // fsync=always
 	self   int32
 	fail   func(error)
@@ -163,7 +171,7 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 	}
 	if err := s.write(); err != nil {
 		s.broken(err)
-		s.order.keptBy(s.claimed, storageError(err), nil)
+		s.ledger.keptBy(s.claimed, storageError(err), nil)
 		return err
 	}
 	s.settle(logs)
@@ -208,7 +216,7 @@ func (s *store) entry(l *raft.Log) log.Entry {
 
 func (s *store) claim(l *raft.Log, e *log.Entry) {
 	term, ticket := binary.BigEndian.Uint64(l.Extensions[1:]), binary.BigEndian.Uint64(l.Extensions[9:])
-	q := s.order.claim(term, ticket, l.Term)
+	q := s.ledger.claim(term, ticket, l.Term)
 	if q == nil {
 		e.Kind, e.Data = log.KindVoid, nil
 		l.Data, l.Extensions = nil, marks[log.KindVoid]
@@ -242,12 +250,12 @@ func (s *store) settle(logs []*raft.Log) {
 	}
 	clear(s.entries)
 	if !s.sole.Load() {
-		s.order.keptBy(s.claimed, nil, nil)
+		s.ledger.keptBy(s.claimed, nil, nil)
 		return
 	}
 	last := logs[len(logs)-1]
-	mark := s.order.p.watermark(s.log, last.Index, last.Term, s.log.EndOffset())
-	s.order.keptBy(s.claimed, nil, &mark)
+	mark := completed(s.log, last.Index, last.Term, s.log.EndOffset())
+	s.ledger.keptBy(s.claimed, nil, &mark)
 }
 
 // DeleteRange cuts the end of the log, never below what is applied. Raft also

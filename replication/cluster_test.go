@@ -1,0 +1,218 @@
+package replication
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/log/vfs"
+)
+
+// A cluster is three nodes in one process, joined by memory, on disks in
+// memory that can fail.
+type cluster struct {
+	t    testing.TB
+	spec Spec
+	cfg  Config
+
+	members []int32 // the nodes, all of them voters
+	delay   int     // of the network, at most this many us each way
+
+	mu    sync.Mutex
+	rng   *rand.Rand
+	nodes map[int32]*Node
+	cut   map[[2]int32]bool // direction from, to
+	mem   map[int32]*vfs.Mem
+	disk  map[int32]*vfs.Err
+}
+
+func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluster {
+	c := &cluster{
+		t: t, members: members, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0)),
+		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10}},
+		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool),
+		mem: make(map[int32]*vfs.Mem), disk: make(map[int32]*vfs.Err),
+	}
+	for _, id := range members {
+		c.mem[id] = vfs.NewMem()
+		c.disk[id] = vfs.NewErr(c.mem[id])
+	}
+	return c
+}
+
+// start opens a node and its partition. It reports false when the disk refuses.
+func (c *cluster) start(id int32) bool {
+	cfg := c.cfg
+	cfg.NodeID, cfg.Dir, cfg.FS, cfg.links = id, "data", c.disk[id], memoryLinks{c, id}
+	n, err := Open(cfg)
+	if err != nil {
+		return false
+	}
+	// The node is reachable before its partition is open.
+	c.mu.Lock()
+	c.nodes[id] = n
+	c.mu.Unlock()
+	if _, err := n.OpenPartition(context.Background(), c.spec); err != nil {
+		c.stop(id)
+		return false
+	}
+	return true
+}
+
+func (c *cluster) stop(id int32) {
+	c.mu.Lock()
+	n := c.nodes[id]
+	delete(c.nodes, id)
+	c.mu.Unlock()
+	if n == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(c.intn(50))*time.Millisecond)
+	defer cancel()
+	if err := n.Close(ctx); err != nil && !isDiskError(err) {
+		c.t.Errorf("close of node %d: %v", id, err)
+	}
+}
+
+func isDiskError(err error) bool {
+	return errors.Is(err, vfs.EIO) || errors.Is(err, vfs.ENOSPC) || errors.Is(err, log.ErrFailed)
+}
+
+// partition is the replica on a node, nil while it is down.
+func (c *cluster) partition(id int32) *Partition {
+	c.mu.Lock()
+	n := c.nodes[id]
+	c.mu.Unlock()
+	if n == nil {
+		return nil
+	}
+	return n.Partition(c.spec.ID)
+}
+
+// kick has a replica stand for election.
+func (c *cluster) kick(id int32) {
+	if p := c.partition(id); p != nil {
+		p.group.Load().transport.kick()
+	}
+}
+
+// leader is the ready leader of the highest epoch, nil if there is none.
+func (c *cluster) leader() *Partition {
+	var best *Partition
+	for _, id := range c.members {
+		p := c.partition(id)
+		if p != nil && p.Leadership().Ready && (best == nil || p.Leadership().Epoch > best.Leadership().Epoch) {
+			best = p
+		}
+	}
+	return best
+}
+
+func (c *cluster) intn(n int) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rng.IntN(n)
+}
+
+// anyone is one of the nodes.
+func (c *cluster) anyone() int32 { return c.members[c.intn(len(c.members))] }
+
+func (c *cluster) chance(percent int) bool { return c.intn(100) < percent }
+
+func (c *cluster) setCut(from, to int32, cut bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cut[[2]int32{from, to}] = cut
+}
+
+func (c *cluster) isCut(from, to int32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cut[[2]int32{from, to}]
+}
+
+func (c *cluster) heal() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.cut)
+}
+
+// memoryLinks joins the nodes of a cluster. Requests are copied, as a wire
+// would, and may take their time.
+type memoryLinks struct {
+	c    *cluster
+	from int32
+}
+
+var errUnreachable = errors.New("unreachable")
+
+func (m memoryLinks) call(to int32, id PartitionID, req any, data io.Reader, stop <-chan struct{}) (any, error) {
+	req = copyRequest(req)
+	if data != nil {
+		whole, err := io.ReadAll(data)
+		if err != nil {
+			return nil, err
+		}
+		data = bytes.NewReader(whole)
+	}
+	if err := m.travel(m.from, to, stop); err != nil {
+		return nil, err
+	}
+	m.c.mu.Lock()
+	n := m.c.nodes[to]
+	m.c.mu.Unlock()
+	if n == nil {
+		return nil, errUnreachable
+	}
+	answer, err := n.receive(id, req, data)
+	if err != nil {
+		return nil, fmt.Errorf("node %d: %w", to, err)
+	}
+	if err := m.travel(to, m.from, stop); err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (m memoryLinks) travel(from, to int32, stop <-chan struct{}) error {
+	cut := m.c.isCut(from, to)
+	delay := time.Duration(m.c.intn(m.c.delay+1)) * time.Microsecond
+	if cut {
+		delay = 100 * time.Millisecond
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-stop:
+			return errOffline
+		}
+	}
+	if cut || m.c.isCut(from, to) {
+		return errUnreachable
+	}
+	return nil
+}
+
+func copyRequest(req any) any {
+	a, ok := req.(*raft.AppendEntriesRequest)
+	if !ok {
+		return req // raft does not change the others
+	}
+	out := *a
+	out.Entries = make([]*raft.Log, len(a.Entries))
+	for i, e := range a.Entries {
+		entry := *e
+		entry.Data, entry.Extensions = bytes.Clone(e.Data), bytes.Clone(e.Extensions)
+		out.Entries[i] = &entry
+	}
+	return &out
+}
