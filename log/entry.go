@@ -46,10 +46,13 @@ type Entry struct {
 type Row struct {
 	Index, Term uint64
 	Kind        Kind
-	// Position and Size locate the bytes: in the segment for a batch, in the
-	// payload file for other kinds.
+	// Position is where the entry stands in its segment: the batch, or for other
+	// kinds the place where the next batch will be.
 	Position int64
-	Size     int32
+	// Size is the bytes of the batch or of the payload. PayloadPosition is the
+	// same as Position in the payload file.
+	Size            int32
+	PayloadPosition int32
 	// BaseOffset is the first offset, or for other kinds the log end offset at that moment.
 	BaseOffset int64
 	Count      int32  // number of offsets taken: 0 unless KindBatch

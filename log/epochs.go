@@ -1,6 +1,11 @@
 package log
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // An EpochStart says at which offset a leader epoch begins.
 type EpochStart struct {
@@ -71,4 +76,38 @@ func (e epochs) trim(start int64) epochs {
 		kept[0].StartOffset = max(kept[0].StartOffset, start)
 	}
 	return kept
+}
+
+// encode writes the checkpoint as Kafka does: version 0, count, then a line of
+// epoch and start offset each. Source: LeaderEpochCheckpointFile.
+func (e epochs) encode() []byte {
+	b := fmt.Appendf(nil, "0\n%d\n", len(e))
+	for _, s := range e {
+		b = fmt.Appendf(b, "%d %d\n", s.Epoch, s.StartOffset)
+	}
+	return b
+}
+
+// decodeEpochs reads a checkpoint.
+//
+// Errors: ErrCorrupt.
+func decodeEpochs(b []byte) (epochs, error) {
+	lines := strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+	if len(lines) < 2 || lines[0] != "0" || lines[1] != strconv.Itoa(len(lines)-2) {
+		return nil, fmt.Errorf("leader epoch checkpoint of %d lines: %w", len(lines), ErrCorrupt)
+	}
+	var list epochs
+	for _, line := range lines[2:] {
+		epochText, offsetText, _ := strings.Cut(line, " ")
+		epoch, err := strconv.ParseInt(epochText, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("leader epoch checkpoint line %q: %w", line, ErrCorrupt)
+		}
+		offset, err := strconv.ParseInt(offsetText, 10, 64)
+		if err != nil || int32(epoch) <= list.latest() || offset < 0 {
+			return nil, fmt.Errorf("leader epoch checkpoint line %q: %w", line, ErrCorrupt)
+		}
+		list = append(list, EpochStart{int32(epoch), offset})
+	}
+	return list, nil
 }

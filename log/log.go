@@ -7,11 +7,11 @@
 package log
 
 import (
-	"context"
-	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oncelog/oncelog/log/vfs"
@@ -26,242 +26,107 @@ type Options struct {
 
 // A Log is one replica of one topic partition.
 //
-// This first form keeps everything in memory; files follow behind the same methods.
+// Changes hold writer, one at a time; the flusher holds syncer, taken after
+// writer. Readers load view. mu guards cfg, state and dirty and is held over
+// memory work only. writer and syncer are turns, not mutexes: they are held
+// over disk work, and only whoever wants to change or flush the log waits there.
 type Log struct {
-	mu     sync.Mutex
-	cfg    Config
-	rows   []Row
-	data   [][]byte
-	start  int64
-	end    int64
-	b      Boundary
-	state  state
-	closed bool
+	dir     string
+	fs      vfs.FS
+	logger  *slog.Logger
+	handles *handles
+
+	view   atomic.Pointer[view]
+	failed atomic.Pointer[error] // the disk error that stopped all writes
+	writer turn
+	w      writing // guarded by writer
+	meta   meta    // as on disk; guarded by writer
+	syncer turn
+	f      flushed // guarded by syncer
+	tasks  sync.WaitGroup
+
+	mu    sync.Mutex
+	cfg   Config
+	state state
+	dirty dirty
 }
+
+// A turn is held by one goroutine at a time.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take() { t <- struct{}{} }
+func (t turn) give() { <-t }
 
 // state is what follows from the rows stored so far.
 type state struct {
 	producers *producers
 	epochs    epochs
-	aborted   []AbortedTxn
+	recent    recentRows
 }
 
-// Open opens or creates the log in dir and recovers its tail.
-//
-// Errors: ErrNewerFormat, ErrCorrupt, those of the file system.
-func Open(dir string, cfg Config, opts Options) (*Log, error) {
-	return &Log{cfg: cfg.withDefaults(), state: state{producers: newProducers()}}, nil
-}
-
-// Append stores entries at the end, all or none. It judges no sequence: what
-// consensus orders is stored (CheckBatch and Tentative judge before).
-//
-// Errors: ErrMismatch, ErrFailed, ErrClosed, those of the file system.
-func (l *Log) Append(entries []Entry) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	end := l.end
-	rows := make([]Row, 0, len(entries))
-	for i := range entries {
-		e := &entries[i]
-		row := Row{Index: e.Index, Term: e.Term, Kind: e.Kind, Size: int32(len(e.Data)), BaseOffset: end, ProducerID: -1}
-		if e.Index != l.last()+1+uint64(i) {
-			return fmt.Errorf("index %d, want %d: %w", e.Index, l.last()+1+uint64(i), ErrMismatch)
-		}
-		if e.Kind == KindBatch {
-			b, err := record.Peek(e.Data)
-			if err != nil {
-				return fmt.Errorf("append index %d: %w", e.Index, err)
-			}
-			if e.LeaderAppend {
-				b.SetBaseOffset(end)
-				b.SetLeaderEpoch(int32(e.Term))
-			} else if b.BaseOffset() != end || b.LeaderEpoch() != int32(e.Term) {
-				return fmt.Errorf("base offset %d epoch %d, want %d and %d: %w", b.BaseOffset(), b.LeaderEpoch(), end, e.Term, ErrMismatch)
-			}
-			if row, err = batchRow(b); err != nil {
-				return err
-			}
-			row.Index, row.Term = e.Index, e.Term
-		}
-		e.BaseOffset = end
-		end = row.NextOffset()
-		rows = append(rows, row)
+// fail stops all writes until the log is opened again: what is in the page
+// cache after a disk error is unknown. It returns the error.
+func (l *Log) fail(err error) error {
+	if err != nil && l.failed.CompareAndSwap(nil, &err) {
+		l.logger.Error("log stopped by disk error", "dir", l.dir, "error", err)
 	}
-	for i, row := range rows {
-		l.rows, l.data = append(l.rows, row), append(l.data, append([]byte(nil), entries[i].Data...))
-		l.install(row)
-	}
-	l.end = end
-	return nil
+	return err
 }
 
-func (l *Log) install(row Row) {
-	l.state.epochs = l.state.epochs.assign(int32(row.Term), row.BaseOffset)
-	if txn, ok := l.state.producers.apply(row, time.Now()); ok {
-		l.state.aborted = append(l.state.aborted, txn)
+// usable says why the log takes no more changes.
+func (l *Log) usable() error {
+	cause := l.failed.Load()
+	switch {
+	case cause == nil:
+		return nil
+	case errors.Is(*cause, ErrClosed):
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrFailed, *cause)
+}
+
+// report takes errors of closing or removing files that nobody needs.
+func (l *Log) report(err error) {
+	if err != nil {
+		l.logger.Warn("partition file not closed or removed", "dir", l.dir, "error", err)
 	}
 }
 
-func (l *Log) last() uint64 { return l.b.Index + uint64(len(l.rows)) }
-
-// FirstIndex is the index of the oldest row. Boundary().Index + 1, and above
-// LastIndex when there is no row.
-func (l *Log) FirstIndex() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Index + 1
-}
+// FirstIndex is the index of the oldest row: Boundary().Index + 1, which is
+// above LastIndex when there is no row.
+func (l *Log) FirstIndex() uint64 { return l.view.Load().boundary.Index + 1 }
 
 // LastIndex is the newest index, or the boundary's.
-func (l *Log) LastIndex() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.last()
-}
+func (l *Log) LastIndex() uint64 { return l.view.Load().lastIndex() }
 
-// Row returns the row of an index.
-//
-// Errors: ErrNotFound.
-func (l *Log) Row(index uint64) (Row, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if index <= l.b.Index || index > l.last() {
-		return Row{}, fmt.Errorf("index %d: %w", index, ErrNotFound)
-	}
-	return l.rows[index-l.b.Index-1], nil
-}
-
-// Payload appends the bytes of a row to buf. The row is looked up again after
-// they are read, so bytes of a truncated row are never returned.
-//
-// Errors: ErrNotFound, ErrCorrupt.
-func (l *Log) Payload(row Row, buf []byte) ([]byte, error) {
-	now, err := l.Row(row.Index)
-	if err != nil || now != row {
-		return nil, fmt.Errorf("index %d: %w", row.Index, ErrNotFound)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append(buf, l.data[row.Index-l.b.Index-1]...), nil
-}
-
-// TruncateSuffix removes the entries from an index on.
-//
-// Errors: ErrNotFound for an index at or below the boundary.
-func (l *Log) TruncateSuffix(fromIndex uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if fromIndex <= l.b.Index {
-		return fmt.Errorf("truncate from %d: %w", fromIndex, ErrNotFound)
-	}
-	if fromIndex > l.last() {
-		return nil
-	}
-	keep := fromIndex - l.b.Index - 1
-	l.end = l.rows[keep].BaseOffset
-	l.rows, l.data = l.rows[:keep], l.data[:keep]
-	l.state = state{producers: newProducers()}
-	for _, row := range l.rows {
-		l.install(row)
-	}
-	return nil
-}
-
-// Sync makes everything appended so far last.
-func (l *Log) Sync() error { return nil }
-
-// Close syncs and closes the files; it waits for background work.
-func (l *Log) Close() error { return nil }
-
-// Remove closes the log and deletes its directory.
-func (l *Log) Remove() error { return nil }
+// LastTerm is the term of the newest row, or the boundary's.
+func (l *Log) LastTerm() uint64 { return l.view.Load().lastTerm }
 
 // Boundary is where the raft part begins.
-func (l *Log) Boundary() Boundary {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b
-}
+func (l *Log) Boundary() Boundary { return *l.view.Load().boundary }
 
 // StartOffset is the log start offset.
-func (l *Log) StartOffset() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.start
-}
+func (l *Log) StartOffset() int64 { return l.view.Load().start }
 
 // EndOffset is the log end offset: the next offset to be given.
-func (l *Log) EndOffset() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.end
-}
+func (l *Log) EndOffset() int64 { return l.view.Load().end() }
 
-// LogStartPayload is the payload of a KindLogStart entry.
-func LogStartPayload(offset int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(offset)) }
-
-// LogStartOffset reads the payload of a KindLogStart entry.
-//
-// Errors: ErrCorrupt.
-func LogStartOffset(payload []byte) (int64, error) {
-	if len(payload) != 8 {
-		return 0, fmt.Errorf("log start payload of %d bytes, want 8: %w", len(payload), ErrCorrupt)
+// Size is the bytes of all segments' batches.
+func (l *Log) Size() (size int64) {
+	for _, s := range l.view.Load().all() {
+		size += s.size
 	}
-	return int64(binary.BigEndian.Uint64(payload)), nil
+	return size
 }
 
-// ApplyStart applies a committed log-start command: the log start rises to
-// offset, never falls. Segments wholly below it are deleted and the boundary
-// moves, at most to applied, the newest index known to be applied (the command's own).
-func (l *Log) ApplyStart(offset, highWatermark int64, applied uint64) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.start = max(l.start, min(offset, highWatermark))
-	return nil
-}
-
-// Read appends whole stored batches to dst: the one that holds offset from and
-// those after it, all below upTo, at most maxBytes of them. With minOne the
-// first comes whole even if it is larger. dst grows if its free room is less.
-//
-// Errors: ErrOutOfRange below the log start or above the log end.
-func (l *Log) Read(dst []byte, from, upTo int64, maxBytes int, minOne bool) ([]byte, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if from < l.start || from > l.end {
-		return dst, fmt.Errorf("offset %d, log is %d to %d: %w", from, l.start, l.end, ErrOutOfRange)
-	}
-	read := 0
-	for i, row := range l.rows {
-		if row.Kind != KindBatch || row.NextOffset() <= from {
-			continue
-		}
-		if row.NextOffset() > upTo || read+int(row.Size) > maxBytes && (read > 0 || !minOne) {
-			break
-		}
-		dst = append(dst, l.data[i]...)
-		read += int(row.Size)
-	}
-	return dst, nil
-}
-
-// OffsetForTime finds the first record below upTo whose timestamp is at least ts (ms).
-func (l *Log) OffsetForTime(ts, upTo int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
-	return -1, -1, -1, false, nil
-}
-
-// MaxTimestamp finds the record below upTo with the largest timestamp.
-func (l *Log) MaxTimestamp(upTo int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
-	return -1, -1, -1, false, nil
-}
-
-// EpochEnd answers OffsetForLeaderEpoch: the largest epoch up to the asked one
-// and where it ends; -1, -1 if the asked one is unknown.
+// EpochEnd answers OffsetForLeaderEpoch: the largest known epoch up to the
+// asked one and the offset where it ends; -1, -1 if the asked one is not known yet.
 func (l *Log) EpochEnd(epoch int32) (int32, int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.state.epochs.end(epoch, l.end)
+	return l.state.epochs.end(epoch, l.EndOffset())
 }
 
 // LatestEpoch is the newest leader epoch, -1 for none.
@@ -278,25 +143,13 @@ func (l *Log) EpochFor(offset int64) int32 {
 	return l.state.epochs.at(offset)
 }
 
-// Aborted appends to dst the aborted transactions that overlap [from, upTo).
-func (l *Log) Aborted(from, upTo int64, dst []AbortedTxn) ([]AbortedTxn, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, txn := range l.state.aborted {
-		if txn.LastOffset >= from && txn.FirstOffset < upTo {
-			dst = append(dst, txn)
-		}
-	}
-	return dst, nil
-}
-
 // LastStableOffset is the end of what read_committed may see below the high
 // watermark: max(log start, min(hw, first offset of every transaction that is
 // open or closed by a marker at or above hw)) (hard-15).
 func (l *Log) LastStableOffset(highWatermark int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return max(l.start, l.state.producers.lastStableOffset(highWatermark))
+	return max(l.StartOffset(), l.state.producers.lastStableOffset(highWatermark))
 }
 
 // CheckBatch judges a client's batch against the stored state. It changes nothing.
@@ -307,7 +160,8 @@ func (l *Log) CheckBatch(b record.Batch, info ProduceInfo) (Verdict, error) {
 }
 
 // CheckMarker judges a marker by the partition's state (hard-12); needAppend
-// false means it was written before and succeeds once the present log end is committed.
+// false means it was written before, and succeeds once the log end of this
+// moment is committed.
 //
 // Errors: TransactionCoordinatorFenced, InvalidProducerEpoch.
 func (l *Log) CheckMarker(m Marker) (needAppend bool, err error) {
@@ -328,39 +182,11 @@ func (l *Log) Producers() []ProducerState {
 }
 
 // ExpireProducers forgets producers without open transaction that appended
-// nothing for the configured time.
+// nothing for the configured time, as seen by this replica (hard-09).
 func (l *Log) ExpireProducers(now time.Time) (dropped int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state.producers.expire(now.Add(-l.cfg.ProducerExpiration))
-}
-
-// RetentionStart says where retention wants the log start; ok is false when
-// nothing is to be deleted. The leader proposes it as a KindLogStart entry.
-func (l *Log) RetentionStart(now time.Time, highWatermark int64) (offset int64, ok bool) {
-	return 0, false
-}
-
-// CompactLimits bound a compaction from above.
-type CompactLimits struct {
-	HighWatermark    int64
-	LastStableOffset int64
-	Applied          uint64 // no row above this index leaves the raft part
-	MinMatch         int64  // the lowest log end of the voters seen lately; 0: no voter to wait for
-	Now              time.Time
-}
-
-// CompactResult says what a compaction did.
-type CompactResult struct {
-	Ran                     bool
-	UpTo                    int64 // the new end of the clean prefix
-	BytesBefore, BytesAfter int64
-}
-
-// Compact rewrites the sealed segments below the limits, when enough of them is
-// dirty, keeping the newest record of each key (hard-33).
-func (l *Log) Compact(ctx context.Context, limits CompactLimits) (CompactResult, error) {
-	return CompactResult{}, nil
 }
 
 // SetConfig changes the topic's settings from now on.
@@ -377,47 +203,25 @@ func (l *Log) Config() Config {
 	return l.cfg
 }
 
-// Size is the bytes of all segments' batches.
-func (l *Log) Size() int64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var size int64
-	for _, row := range l.rows {
-		size += int64(row.Size)
-	}
-	return size
-}
-
 // A SegmentInfo describes one segment to people.
 type SegmentInfo struct {
 	BaseOffset, NextOffset int64
 	Size                   int64
-	MaxTimestamp           int64 // ms, -1 for none
-	FirstIndex, LastIndex  uint64
+	MaxTimestamp           int64  // ms, -1 for none
+	FirstIndex, LastIndex  uint64 // 0 in the clean prefix
 	Clean, Active          bool
 }
 
 // Segments lists the segments by offset.
-func (l *Log) Segments() []SegmentInfo { return nil }
-
-// A Snapshot is what a replica needs to begin at a boundary: exactly the state
-// of that offset (hard-33). Its clean-prefix files travel apart.
-type Snapshot struct {
-	Boundary  Boundary
-	LogStart  int64
-	Producers []byte // a producer-state snapshot at Boundary.NextOffset
-	Epochs    []EpochStart
-}
-
-// Snapshot is the boundary snapshot.
-func (l *Log) Snapshot() (Snapshot, error) { return Snapshot{Boundary: l.Boundary()}, nil }
-
-// ResetTo throws the whole log away and begins at a snapshot's boundary.
-func (l *Log) ResetTo(s Snapshot) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.rows, l.data = nil, nil
-	l.b, l.start, l.end = s.Boundary, s.LogStart, s.Boundary.NextOffset
-	l.state = state{producers: newProducers(), epochs: s.Epochs}
-	return nil
+func (l *Log) Segments() []SegmentInfo {
+	v := l.view.Load()
+	var list []SegmentInfo
+	for _, s := range v.all() {
+		info := SegmentInfo{BaseOffset: s.base, NextOffset: s.next, Size: s.size, MaxTimestamp: s.maxTimestamp, Clean: s.clean, Active: s.active}
+		if !s.clean {
+			info.FirstIndex, info.LastIndex = s.firstIndex, s.lastIndex()
+		}
+		list = append(list, info)
+	}
+	return list
 }

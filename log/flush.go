@@ -1,0 +1,169 @@
+package log
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// flushed is how far the log is known to be on the disk. Recovery need not
+// check what lies below. The file that repeats it is written without a sync: an
+// older one only makes recovery read more.
+type flushed struct {
+	base     int64 // of a segment: all before it is on the disk
+	position int64 // and so are its batches up to here
+	noted    int64 // position in the file
+	file     *handle
+}
+
+const (
+	flushMagic = "olfl"
+	flushSize  = 24
+	// noteEvery is how many bytes go by before the file is written again.
+	noteEvery = 1 << 20
+)
+
+func (f flushed) encode() []byte {
+	b := binary.BigEndian.AppendUint64([]byte(flushMagic), uint64(f.base))
+	b = binary.BigEndian.AppendUint64(b, uint64(f.position))
+	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// decodeFlushed reads the file; one that is missing or torn says nothing is flushed.
+func decodeFlushed(b []byte) flushed {
+	if len(b) != flushSize || string(b[:4]) != flushMagic || crc32.Checksum(b[:20], castagnoli) != binary.BigEndian.Uint32(b[20:]) {
+		return flushed{}
+	}
+	d := decoder{b: b[4:]}
+	return flushed{base: d.int64(), position: d.int64()}
+}
+
+// Sync makes everything appended so far last: one fdatasync of the active
+// segment, unless segments were sealed meanwhile. Rows of batches are not
+// synced; recovery makes them from the batches (raft.md T4).
+//
+// Errors: those of the file system; after one the log takes no more writes,
+// as a second sync could answer for bytes that are gone.
+func (l *Log) Sync() error {
+	if err := l.usable(); err != nil {
+		return err
+	}
+	return l.fail(l.flush(true))
+}
+
+// flush syncs sealed segments and, if wanted, the active one.
+func (l *Log) flush(active bool) error {
+	l.syncer.take()
+	defer l.syncer.give()
+	l.mu.Lock()
+	work := l.dirty
+	v := l.view.Load()
+	l.dirty = dirty{}
+	l.mu.Unlock()
+	for _, s := range work.segments {
+		if err := l.flushSealed(s); err != nil {
+			return err
+		}
+	}
+	if len(work.segments) > 0 {
+		if err := l.writeEpochs(); err != nil {
+			return err
+		}
+	}
+	if work.directory {
+		if err := l.fs.SyncDir(l.dir); err != nil {
+			return err
+		}
+	}
+	position := int64(0)
+	if active {
+		if l.f.base == v.active.base && l.f.position == v.active.size {
+			return nil
+		}
+		if err := l.syncFile(v.active.files.log); err != nil {
+			return err
+		}
+		position = v.active.size
+	} else if l.f.base == v.active.base {
+		return nil
+	}
+	return l.noteFlushed(v.active.base, position, len(work.segments) > 0)
+}
+
+// flushSealed syncs the files of one sealed segment and the snapshot at its end.
+func (l *Log) flushSealed(s *segment) error {
+	for _, name := range append(s.files.all(), snapshotPath(l.dir, s.next)) {
+		if err := l.syncFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Log) syncFile(name string) error {
+	file, err := l.handles.acquire(name)
+	if err != nil {
+		return err
+	}
+	defer l.handles.release(file)
+	return file.Sync()
+}
+
+// noteFlushed remembers how far the disk is, and writes it now and then.
+func (l *Log) noteFlushed(base, position int64, now bool) error {
+	moved := base != l.f.base
+	l.f.base, l.f.position = base, position
+	if !moved && !now && position-l.f.noted < noteEvery {
+		return nil
+	}
+	return l.writeFlushed()
+}
+
+func (l *Log) writeFlushed() error {
+	if l.f.file == nil {
+		name := filepath.Join(l.dir, flushFile)
+		file, err := l.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, filePerm)
+		if err != nil {
+			return err
+		}
+		l.f.file = l.handles.add(name, file, false)
+	}
+	if _, err := l.f.file.WriteAt(l.f.encode(), 0); err != nil {
+		return fmt.Errorf("note what is flushed: %w", err)
+	}
+	l.f.noted = l.f.position
+	return nil
+}
+
+// unflush says durably that nothing from (base, position) on is flushed,
+// before it is cut off and written anew. The caller holds syncer.
+func (l *Log) unflush(base, position int64) error {
+	if l.f.base < base || l.f.base == base && l.f.position <= position {
+		return nil
+	}
+	l.f.base, l.f.position = base, position
+	if err := l.writeFlushed(); err != nil {
+		return err
+	}
+	return l.f.file.Sync()
+}
+
+// writeEpochs replaces the leader-epoch checkpoint, in Kafka's own text form.
+func (l *Log) writeEpochs() error {
+	l.mu.Lock()
+	list := l.state.epochs
+	l.mu.Unlock()
+	return replaceFile(l.fs, filepath.Join(l.dir, epochFile), list.encode())
+}
+
+// flushSealedSegments is the background task that follows a roll; a failure
+// stops the log.
+func (l *Log) flushSealedSegments() {
+	if err := l.flush(false); err != nil {
+		_ = l.fail(err) // logged there; the next append reports it
+	}
+}

@@ -1,0 +1,141 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+
+	"github.com/oncelog/oncelog/protocol/record"
+)
+
+// OffsetForTime finds the first record below upTo whose timestamp is at least
+// ts (milliseconds); ok is false if there is none.
+//
+// Errors: ErrCorrupt, those of the file system. Source: UnifiedLog.fetchOffsetByTimestamp.
+func (l *Log) OffsetForTime(ts, upTo int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
+	return l.findTime(upTo, func(*view) int64 { return ts })
+}
+
+// MaxTimestamp finds the first record with the largest timestamp of the log; ok
+// is false if it is not below upTo.
+//
+// Errors: as OffsetForTime.
+func (l *Log) MaxTimestamp(upTo int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
+	return l.findTime(upTo, func(v *view) int64 {
+		largest := int64(-1)
+		for _, s := range v.all() {
+			largest = max(largest, s.maxTimestamp)
+		}
+		if largest < 0 {
+			return math.MaxInt64
+		}
+		return largest
+	})
+}
+
+func (l *Log) findTime(upTo int64, wanted func(*view) int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
+	for try := 1; ; try++ {
+		v := l.view.Load()
+		r, epoch, err := l.searchTime(v, wanted(v))
+		if err != nil && try < readTries && vanished(err) {
+			continue
+		}
+		if err != nil || epoch < 0 || r.Offset >= upTo {
+			return -1, -1, -1, false, err
+		}
+		return r.Offset, r.Timestamp, epoch, true, nil
+	}
+}
+
+// searchTime finds the first record at or after the log start with a timestamp
+// of at least ts. The epoch is -1 if there is none.
+func (l *Log) searchTime(v *view, ts int64) (record.Record, int32, error) {
+	for n := v.find(v.start); v.at(n) != nil; n++ {
+		s := v.at(n)
+		if s.maxTimestamp < ts {
+			continue
+		}
+		r, epoch, err := l.searchSegment(s, ts, v.start)
+		if err != nil || epoch >= 0 {
+			return r, epoch, err
+		}
+	}
+	return record.Record{}, -1, nil
+}
+
+func (l *Log) searchSegment(s *segment, ts, start int64) (found record.Record, epoch int32, err error) {
+	from, err := l.floorTime(s, ts)
+	if err != nil {
+		return found, -1, err
+	}
+	file, err := l.handles.acquire(s.files.log)
+	if err != nil {
+		return found, -1, err
+	}
+	defer l.handles.release(file)
+	position, err := l.locate(s, file, max(from, start))
+	if err != nil {
+		return found, -1, err
+	}
+	scan := newScanner(file, s.size)
+	defer scan.free()
+	for position < s.size {
+		header, err := scan.header(position)
+		if err != nil {
+			return found, -1, fmt.Errorf("%s: %w", s.files.log, err)
+		}
+		size := int64(header.Size())
+		if header.MaxTimestamp() >= ts && header.Count() > 0 {
+			b, err := scan.batch(position)
+			if err != nil {
+				return found, -1, fmt.Errorf("%s: %w", s.files.log, err)
+			}
+			for r, err := range b.Records(nil) {
+				if err != nil {
+					return found, -1, fmt.Errorf("%s at %d: %w", s.files.log, position, err)
+				}
+				if r.Timestamp >= ts && r.Offset >= start {
+					return record.Record{Offset: r.Offset, Timestamp: r.Timestamp}, b.LeaderEpoch(), nil
+				}
+			}
+		}
+		position += size
+	}
+	return found, -1, nil
+}
+
+// floorTime is an offset before which no batch of the segment reaches ts.
+func (l *Log) floorTime(s *segment, ts int64) (int64, error) {
+	if s.active {
+		n, _ := slices.BinarySearchFunc(s.times, ts, func(e timeEntry, want int64) int {
+			if e.timestamp <= want {
+				return -1
+			}
+			return 1
+		})
+		if n == 0 {
+			return s.base, nil
+		}
+		return s.base + int64(s.times[n-1].offset), nil
+	}
+	file, err := l.handles.acquire(s.files.time)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.base, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer l.handles.release(file)
+	from := s.base
+	_, err = searchFile(file, make([]byte, timeEntrySize), timeEntrySize, func(b []byte) bool {
+		e := decodeTimeEntry(b)
+		if e.timestamp > ts {
+			return false
+		}
+		from = s.base + int64(e.offset)
+		return true
+	})
+	return from, err
+}
