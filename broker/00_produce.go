@@ -208,7 +208,7 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 
 func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, p *producing) {
 	p.done, p.err = p.partition.Append(ctx, replication.Append{
-		Batch: p.batch, Acks: req.Acks, Guard: p.guard, TV2: req.Version >= 12, MinInSync: p.topic.minInSync(p.number),
+		Batch: p.batch, Acks: req.Acks, Guard: p.guard, TV2: req.Version >= 12 && p.batch.IsTransactional(), MinInSync: p.topic.minInSync(p.number),
 	})
 	switch {
 	case p.err == nil:
