@@ -10,6 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// closePatience is how long a broker may take to close a connection.
+const closePatience = 5 * time.Second
+
 // versionsRequest builds an ApiVersions as this suite sends it.
 func (t *T) versionsRequest(version int16) *kmsg.ApiVersionsRequest {
 	req := kmsg.NewPtrApiVersionsRequest()
@@ -21,7 +24,7 @@ func (t *T) versionsRequest(version int16) *kmsg.ApiVersionsRequest {
 // closed demands that the broker closes the connection without an answer, and
 // that it goes on serving others.
 func (t *T) closed(what string, c *conn) {
-	if err := c.nc.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.nc.SetReadDeadline(time.Now().Add(closePatience)); err != nil {
 		t.fatalf(what, "a deadline", "%v", err)
 	}
 	frame, err := c.readFrame()
