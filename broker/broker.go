@@ -75,10 +75,10 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	b.internal.making = map[string]*sync.Mutex{offsetsTopic: new(sync.Mutex), txnTopic: new(sync.Mutex)}
 	s, err := newSettings(b.cfg.Properties, nil, nil)
 	if err != nil {
-		return nil, fmt.Errorf("settings: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if b.plan, err = s.plan(); err != nil {
-		return nil, fmt.Errorf("settings: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if unknown := unknownNames(b.cfg.Properties); len(unknown) > 0 {
 		b.logger.Warn("settings without effect", "names", unknown)

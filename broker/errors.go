@@ -11,6 +11,8 @@ import (
 var (
 	// ErrClosed says that the broker is closed.
 	ErrClosed = errors.New("broker: closed")
+	// ErrConfig says that the settings cannot be used.
+	ErrConfig = errors.New("settings")
 	// ErrNewerFormat says that the folder was written by a newer program.
 	ErrNewerFormat = errors.New("broker: folder written by a newer version of oncelog")
 )
