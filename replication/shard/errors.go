@@ -16,6 +16,9 @@ var (
 	ErrBusy = errors.New("key is held by another update")
 )
 
+// errDropped is what a reader of the log meets when its view is dropped.
+var errDropped = errNotCoordinator("view is dropped")
+
 // errNotCoordinator is the answer of a shard that does not lead, or no longer.
 func errNotCoordinator(why string) error {
 	return fmt.Errorf("%s: %w", why, kerr.NotCoordinator)

@@ -18,6 +18,7 @@ const readBytes = 1 << 20
 // turn is held by the one goroutine that reads the log and applies, and owns
 // the fields up to persist; mu is the view lock, held for Apply and for whoever looks at the view, never over disk.
 type replay[V View] struct {
+	over    chan struct{} // closed when the view is dropped
 	turn    chan struct{} // capacity 1
 	buf     []byte        // owned by the holder of turn
 	buffers record.Buffers
@@ -31,7 +32,7 @@ type replay[V View] struct {
 }
 
 func newReplay[V View](view V, start int64, persist func(V, int64) error) *replay[V] {
-	r := &replay[V]{turn: make(chan struct{}, 1), view: view, persist: persist}
+	r := &replay[V]{over: make(chan struct{}), turn: make(chan struct{}, 1), view: view, persist: persist}
 	if own, ok := any(view).(Resumer); ok {
 		start = own.Resume()
 	}
@@ -46,6 +47,8 @@ func (r *replay[V]) advance(ctx context.Context, p Partition) error {
 	for r.next.Load() < target {
 		select {
 		case r.turn <- struct{}{}:
+		case <-r.over:
+			return errDropped
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -56,6 +59,22 @@ func (r *replay[V]) advance(ctx context.Context, p Partition) error {
 		}
 	}
 	return nil
+}
+
+// drop keeps the turn for good, so that nothing is applied any more.
+func (r *replay[V]) drop() {
+	close(r.over)
+	r.turn <- struct{}{}
+}
+
+// dropped says that the view is being dropped.
+func (r *replay[V]) dropped() bool {
+	select {
+	case <-r.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // read applies everything up to the high watermark, and says so in next once it
@@ -79,7 +98,10 @@ func (r *replay[V]) read(ctx context.Context, p Partition) error {
 // other may pass.
 func (r *replay[V]) readUpTo(ctx context.Context, p Partition, upTo int64) error {
 	for r.applied < upTo {
-		if ctx.Err() != nil {
+		switch {
+		case r.dropped():
+			return errDropped
+		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		}
 		from := max(r.applied, p.StartOffset())

@@ -87,6 +87,9 @@ func (s *Shard[V]) stop() {
 	if t := s.term.Load(); t != nil {
 		s.unload(t)
 	}
+	if r := s.replay.Load(); r != nil {
+		r.drop()
+	}
 	s.announce()
 }
 
@@ -174,6 +177,7 @@ func (s *Shard[V]) unload(t *term[V]) {
 	s.term.Store(nil)
 	if !s.opts.Follow {
 		s.replay.Store(nil)
+		t.replay.drop()
 	}
 	t.replay.mu.Lock()
 	if s.opts.OnUnload != nil {

@@ -76,8 +76,9 @@ type Options[V View] struct {
 	// OnLoad runs under the view lock when a leadership begins: the view is
 	// complete and nobody else has seen it. It must not block.
 	OnLoad func(view V, epoch int32)
-	// OnUnload runs under the view lock when that leadership is over. The view is
-	// dropped unless Follow. It must not block.
+	// OnUnload runs under the view lock when that leadership is over. Unless
+	// Follow, the view is dropped: Apply, decide and View do not see it any more.
+	// It must not block.
 	OnUnload func(view V, epoch int32)
 	// Persist runs after batches were applied, without the view lock; Apply does
 	// not run meanwhile. next is the offset after the last applied batch.

@@ -128,6 +128,9 @@ func refused(err error) error {
 func (t *term[V]) decide(decide func(V, int32) (Write, error)) (Write, error) {
 	t.replay.mu.Lock()
 	defer t.replay.mu.Unlock()
+	if t.hasEnded() {
+		return Write{}, errNotCoordinator("leadership ended")
+	}
 	return decide(t.replay.view, t.epoch)
 }
 
@@ -147,8 +150,8 @@ func (w Write) batch() record.Batch {
 // catchUp brings the view to the high watermark.
 func (s *Shard[V]) catchUp(ctx context.Context, r *replay[V], epoch int32) error {
 	err := r.advance(ctx, s.p)
-	if err == nil {
-		return nil
+	if err == nil || errors.Is(err, errDropped) {
+		return err
 	}
 	if ctx.Err() != nil {
 		if s.ctx.Err() != nil {
