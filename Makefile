@@ -5,7 +5,7 @@ FUZZTIME ?= 30s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/...
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo
+.PHONY: build test race check cross golden fuzz bench conform kgo clients
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
@@ -40,3 +40,6 @@ conform: ## the conformance suite against BROKERS
 
 kgo: build ## franz-go's own integration suite at $(KGO) against this broker
 	tools/kgo.sh $(KGO)
+
+clients: build ## kcat and Apache Kafka's own tools against this broker
+	tools/clients.sh

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/oncelog/oncelog/broker"
+	"github.com/oncelog/oncelog/conformance"
+	"github.com/oncelog/oncelog/log/vfs"
+)
+
+// TestConformance holds a broker in this process against every case of the
+// suite, which Apache Kafka passes.
+func TestConformance(t *testing.T) {
+	b, err := broker.Open(t.Context(), broker.Config{
+		FS:     vfs.NewMem(),
+		Logger: slog.New(slog.DiscardHandler),
+		Properties: map[string]string{
+			"listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": "/conformance", "group.initial.rebalance.delay.ms": "0",
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		if err := b.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	options := conformance.Options{Brokers: []string{b.Addr().String()}, Parallel: 4, Strict: true, Timeout: time.Minute}
+	report, err := conformance.Run(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, result := range report.Results {
+		if result.Verdict != conformance.Pass {
+			t.Errorf("%s", result.Text(options.Brokers))
+		}
+	}
+	t.Log(report.Summary())
+}

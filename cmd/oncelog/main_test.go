@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// asProgram makes the test binary the program itself, so that tests can start,
+// signal and kill real processes without building anything.
+const asProgram = "ONCELOG_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// command is the program as a child process of the test.
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	return cmd
+}
+
+// A banner is the line that a broker prints with -o json.
+type banner struct {
+	Bootstrap string `json:"bootstrap"`
+	HTTP      string `json:"http"`
+	LogDirs   string `json:"log_dirs"`
+	PID       int    `json:"pid"`
+}
+
+// A process is a broker in a process of its own.
+type process struct {
+	banner
+	cmd  *exec.Cmd
+	errs *lines
+	done chan struct{} // closed when the process has ended
+}
+
+// lines collects what a process says, for the message of a failed test.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// start runs a broker and waits for its banner.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(t, append(args, "-o", "json")...), errs: &lines{}, done: make(chan struct{})}
+	p.cmd.Stderr = p.errs
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, readErr := bufio.NewReader(out).ReadString('\n')
+	go func() {
+		defer close(p.done)
+		p.cmd.Wait() // how it ended is in ProcessState
+	}()
+	t.Cleanup(p.kill)
+	if err := json.Unmarshal([]byte(line), &p.banner); err != nil {
+		p.kill()
+		t.Fatalf("banner %q: %v, %v; the broker said:\n%s", line, err, readErr, p.errs)
+	}
+	return p
+}
+
+// kill ends the process at once and waits until it is gone.
+func (p *process) kill() {
+	p.cmd.Process.Kill() // an error means that it has ended already
+	<-p.done
+}
+
+// port is the port that clients use.
+func (p *process) port() string { return p.Bootstrap[strings.LastIndexByte(p.Bootstrap, ':')+1:] }
+
+// execute runs one command line inside the test and returns what it printed.
+func execute(t *testing.T, stdin string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var o, e bytes.Buffer
+	code = run(ctx, args, strings.NewReader(stdin), &o, &e)
+	return code, o.String(), e.String()
+}
