@@ -46,9 +46,9 @@ func TestListAndDescribe(t *testing.T) {
 			states, types []string
 			want          string
 		}{
-			{nil, nil, `[g "consumer" Stable Classic simple "" Empty Classic]`},
-			{[]string{" stable"}, nil, `[g "consumer" Stable Classic]`},
-			{[]string{"Empty"}, []string{"classic"}, `[simple "" Empty Classic]`},
+			{nil, nil, `[g "consumer" Stable classic simple "" Empty classic]`},
+			{[]string{" stable"}, nil, `[g "consumer" Stable classic]`},
+			{[]string{"Empty"}, []string{"classic"}, `[simple "" Empty classic]`},
 			{[]string{"Dead"}, nil, `[]`},
 			{nil, []string{"consumer"}, `[]`},
 		} {

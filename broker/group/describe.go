@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// classicType is the type of all groups here, on the wire. Source: Group.GroupType.
-const classicType = "Classic"
+// classicType is the type of all groups here, on the wire. Source: seen from Kafka 4.3.1.
+const classicType = "classic"
 
 // DescribeGroups describes groups with their members; metadata and assignments
 // only of a stable one. An unknown group is Dead, and from version 6 on also
