@@ -37,7 +37,8 @@ type Partition interface {
 
 // Leadership says what this node is for a partition.
 type Leadership struct {
-	// Leading: this node is the leader, as far as it knows.
+	// Leading: this node is the leader, as far as it knows, or nobody is known to
+	// be, as at a start: requests are parked then, not sent elsewhere (hard-31).
 	Leading bool
 	// Ready: the barrier of the leader's own epoch is committed. Implies Leading.
 	Ready bool
