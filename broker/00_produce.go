@@ -166,10 +166,7 @@ func (b *Broker) verifyProduce(ctx context.Context, req *kmsg.ProduceRequest, al
 			return
 		}
 		which = append(which, i)
-		batches = append(batches, txnBatch{
-			transactionalID: *req.TransactionID, producerID: p.batch.ProducerID(), producerEpoch: p.batch.ProducerEpoch(),
-			topic: p.topic, partition: p.number, version: req.Version, firstSequence: p.batch.BaseSequence(),
-		})
+		batches = append(batches, p.txnBatch(req))
 	}
 	if len(batches) == 0 {
 		return
@@ -206,15 +203,38 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 	others.Wait()
 }
 
+// reverify is how often a batch whose transaction ended between the coordinator's
+// answer and the append asks again (hard-07).
+const reverify = 3
+
 func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, p *producing) {
-	p.done, p.err = p.partition.Append(ctx, replication.Append{
-		Batch: p.batch, Acks: req.Acks, Guard: p.guard, TV2: req.Version >= 12 && p.batch.IsTransactional(), MinInSync: p.topic.minInSync(p.number),
-	})
+	transactional := p.batch.IsTransactional()
+	for attempt := 1; ; attempt++ {
+		p.done, p.err = p.partition.Append(ctx, replication.Append{
+			Batch: p.batch, Acks: req.Acks, Guard: p.guard, TV2: transactional && req.Version >= 12, MinInSync: p.topic.minInSync(p.number),
+		})
+		if !errors.Is(p.err, replication.ErrGuardGone) || req.Version < 12 || attempt == reverify {
+			break
+		}
+		again := []txnBatch{p.txnBatch(req)}
+		if p.err = b.verifyTxns(ctx, again)[0]; p.err != nil {
+			return
+		}
+		p.guard = again[0].guard
+	}
 	switch {
 	case p.err == nil:
 		b.metrics.produced(p.topic.Name, p.batch)
 	case errors.Is(p.err, replication.ErrGuardGone) && req.Version == 11:
 		p.err = fmt.Errorf("the transaction ended meanwhile: %w", kerr.TransactionAbortable)
+	}
+}
+
+// txnBatch is the batch as verifyTxns asks about it.
+func (p *producing) txnBatch(req *kmsg.ProduceRequest) txnBatch {
+	return txnBatch{
+		transactionalID: *req.TransactionID, producerID: p.batch.ProducerID(), producerEpoch: p.batch.ProducerEpoch(), firstSequence: p.batch.BaseSequence(),
+		topic: p.topic, partition: p.number, version: req.Version,
 	}
 }
 

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/oncelog/oncelog/replication"
@@ -50,7 +51,12 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	for i := range batches {
 		one := &batches[i]
 		p := one.log()
-		if _, epoch, open := p.Log().OpenTransaction(one.producerID); open && epoch == one.producerEpoch {
+		_, epoch, open := p.Log().OpenTransaction(one.producerID)
+		if open && epoch == one.producerEpoch {
+			continue
+		}
+		if open && epoch > one.producerEpoch { // no guard for what is over: it would stand in the newer one's way
+			errs[i] = fmt.Errorf("producer %d: epoch %d, want %d: %w", one.producerID, one.producerEpoch, epoch, kerr.InvalidProducerEpoch)
 			continue
 		}
 		one.guard = p.GuardFrom(one.producerID, one.firstSequence)
