@@ -192,7 +192,7 @@ func (f *fuzz) nemesis() {
 	for range 40 {
 		time.Sleep(time.Duration(f.intn(150)) * time.Millisecond)
 		id := f.anyone()
-		switch f.intn(7) {
+		switch f.intn(10) {
 		case 0, 1, 2, 3:
 			f.count.kicks++
 			f.kick(id)

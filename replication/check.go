@@ -106,7 +106,7 @@ func (o *order) judge(lead *reign, batch []*proposal) {
 func (c *check) batch(q *proposal) {
 	b := q.batch()
 	id := b.ProducerID()
-	if b.IsTransactional() {
+	if b.IsTransactional() && !c.open(b) {
 		if _, lowest := c.order.standing(id); lowest >= 0 {
 			q.info.Verifying, q.info.LowestSequence = true, lowest
 		}
@@ -138,16 +138,20 @@ func (c *check) batch(q *proposal) {
 // verified refuses a batch that would open a transaction without a guard that
 // still stands (hard-07).
 func (c *check) verified(b record.Batch, guard *Guard) error {
-	if !b.IsTransactional() {
-		return nil
-	}
-	if _, epoch, open := c.tentative.OpenTransaction(b.ProducerID()); open && epoch == b.ProducerEpoch() {
+	if !b.IsTransactional() || c.open(b) {
 		return nil
 	}
 	if standing, _ := c.order.standing(b.ProducerID()); guard == nil || standing != guard || guard.lead != c.lead {
 		return fmt.Errorf("producer %d epoch %d: %w", b.ProducerID(), b.ProducerEpoch(), ErrGuardGone)
 	}
 	return nil
+}
+
+// open says whether the log holds an open transaction of the batch's epoch. Then
+// a guard that a late copy of an earlier one left behind says nothing about it.
+func (c *check) open(b record.Batch) bool {
+	_, epoch, open := c.tentative.OpenTransaction(b.ProducerID())
+	return open && epoch == b.ProducerEpoch()
 }
 
 // marker judges a transaction marker. One that was written before succeeds

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -106,7 +107,7 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.FS.MkdirAll(cfg.Dir, 0o755); err != nil {
+	if err := errors.Join(cfg.FS.MkdirAll(cfg.Dir, 0o755), cfg.FS.SyncDir(filepath.Dir(cfg.Dir))); err != nil {
 		return nil, fmt.Errorf("create %s: %w", cfg.Dir, err)
 	}
 	s, err := openSlots(cfg.FS, cfg.Dir)

@@ -52,7 +52,7 @@ func closeNode(t *testing.T, n *Node) {
 	}
 }
 
-func TestOneNodeAppends(t *testing.T) {
+func TestOneNodeAppendReadRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs := vfs.NewMem()
 		n := openNode(t, fs)
@@ -65,6 +65,25 @@ func TestOneNodeAppends(t *testing.T) {
 		}
 		if p.HighWatermark() != 6 || p.LastStableOffset() != 6 || p.EndOffset() != 6 {
 			t.Fatalf("hw %d lso %d end %d, want 6", p.HighWatermark(), p.LastStableOffset(), p.EndOffset())
+		}
+		epoch := p.Leadership().Epoch
+		closeNode(t, n)
+
+		n = openNode(t, fs)
+		p = openOne(t, n, 0)
+		if l := p.Leadership(); l.Leader != 1 || l.Epoch <= epoch {
+			t.Errorf("leadership %+v after epoch %d", l, epoch)
+		}
+		if p.HighWatermark() != 6 {
+			t.Errorf("hw %d after restart, want 6", p.HighWatermark())
+		}
+		bytes, err := p.Log().Read(nil, 2, 6, 1<<20, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := record.Peek(bytes)
+		if err != nil || first.BaseOffset() != 2 || first.LeaderEpoch() != epoch {
+			t.Errorf("read %v %v", first, err)
 		}
 		closeNode(t, n)
 	})

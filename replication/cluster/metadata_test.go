@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kerr"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/oncelog/oncelog/replication/shard/shardtest"
@@ -254,7 +255,7 @@ func TestStateFileOfNewerVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = state.db.Update(func(tx *boltTx) error {
+	err = state.db.Update(func(tx *bolt.Tx) error {
 		b, err := tx.CreateBucketIfNotExists([]byte(headBucket))
 		if err != nil {
 			return err

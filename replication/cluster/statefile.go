@@ -16,6 +16,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // stateVersion is the newest form of the state file this program knows.
@@ -64,7 +65,7 @@ func openState(path string) (s *stateFile, img *Image, why error, err error) {
 	if err == nil {
 		return &stateFile{path: path, db: db}, img, nil, nil
 	}
-	if errors.Is(err, errNewerState) || errors.Is(err, bolt.ErrTimeout) || errors.Is(err, fs.ErrPermission) {
+	if errors.Is(err, errNewerState) || errors.Is(err, bolterrors.ErrTimeout) || errors.Is(err, fs.ErrPermission) {
 		return nil, nil, nil, fmt.Errorf("%s: %w", path, err)
 	}
 	s = &stateFile{path: path}

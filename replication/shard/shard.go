@@ -13,7 +13,6 @@ package shard
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -111,7 +110,6 @@ type Shard[V View] struct {
 	replay  atomic.Pointer[replay[V]] // nil while there is no view
 	failure atomic.Pointer[failure]   // why the last load failed
 	changed atomic.Pointer[chan struct{}]
-	closing sync.Once
 }
 
 // failure is a load that met what it cannot read, and the leadership it was in.

@@ -1,0 +1,161 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oncelog/oncelog/log/vfs"
+)
+
+func slotID(n int32) PartitionID { return PartitionID{TopicID: [16]byte{9}, Partition: n} }
+
+func mustSlots(t *testing.T, disk vfs.FS) *slots {
+	t.Helper()
+	if err := errors.Join(disk.MkdirAll("data", 0o755), disk.SyncDir(".")); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openSlots(disk, "data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func mustClaim(t *testing.T, s *slots, n int32) *slot {
+	t.Helper()
+	v, err := s.claim(slotID(n))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func mustPut(t *testing.T, s *slots, v *slot, b ballot) {
+	t.Helper()
+	if err := s.put(v, b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSlotsKeepBallots(t *testing.T) {
+	disk := vfs.NewMem()
+	s := mustSlots(t, disk)
+	const groups = 300 // more than the file's first size
+	for n := range int32(groups) {
+		v := mustClaim(t, s, n)
+		for term := uint64(1); term <= 3; term++ {
+			mustPut(t, s, v, ballot{term: term, voteTerm: term, candidate: fmt.Sprint(n)})
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustSlots(t, disk)
+	for n := range int32(groups) {
+		want := ballot{term: 3, voteTerm: 3, candidate: fmt.Sprint(n)}
+		if got := mustClaim(t, s, n).value; got != want {
+			t.Errorf("group %d: %+v, want %+v", n, got, want)
+		}
+	}
+}
+
+func TestSlotOfADeletedGroupIsUsedAgain(t *testing.T) {
+	disk := vfs.NewMem()
+	s := mustSlots(t, disk)
+	first := mustClaim(t, s, 1)
+	mustPut(t, s, first, ballot{term: 7})
+	mustPut(t, s, mustClaim(t, s, 2), ballot{term: 8})
+	if err := s.release(slotID(1)); err != nil {
+		t.Fatal(err)
+	}
+	number := first.number
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustSlots(t, disk)
+	v := mustClaim(t, s, 3)
+	if v.number != number || v.value != (ballot{}) {
+		t.Errorf("slot %d with %+v, want slot %d, empty", v.number, v.value, number)
+	}
+	mustPut(t, s, v, ballot{term: 1})
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustSlots(t, disk)
+	for n, want := range map[int32]uint64{1: 0, 2: 8, 3: 1} {
+		if got := mustClaim(t, s, n).value.term; got != want {
+			t.Errorf("group %d: term %d, want %d", n, got, want)
+		}
+	}
+}
+
+// A crash at any change of the disk leaves the newest ballot that was
+// promised, or the one that was being written.
+func TestSlotsSurviveACrash(t *testing.T) {
+	for _, mode := range []vfs.CrashMode{vfs.Lost, vfs.Partly, vfs.Torn} {
+		for at := range 40 {
+			disk := vfs.NewMem()
+			s := mustSlots(t, disk)
+			v := mustClaim(t, s, 1)
+			mustPut(t, s, v, ballot{term: 1})
+			disk.CrashAfter(at, uint64(at))
+			promised := uint64(1)
+			for term := uint64(2); term < 12; term++ {
+				if err := s.put(v, ballot{term: term, voteTerm: term, candidate: "x"}); err != nil {
+					break
+				}
+				promised = term
+			}
+			disk.Crash(mode, uint64(at))
+			again := mustSlots(t, disk)
+			if got := mustClaim(t, again, 1).value.term; got != promised && got != promised+1 {
+				t.Errorf("mode %d, crash after %d changes: term %d, promised %d", mode, at, got, promised)
+			}
+		}
+	}
+}
+
+func TestSlotsShareSyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowSyncs{FS: vfs.NewMem()}
+		s := mustSlots(t, disk)
+		disk.syncs.Store(0)
+		var writers sync.WaitGroup
+		for n := range int32(64) {
+			v := mustClaim(t, s, n)
+			writers.Go(func() { mustPut(t, s, v, ballot{term: 1}) })
+		}
+		writers.Wait()
+		if n := disk.syncs.Load(); n > 2 {
+			t.Errorf("%d syncs for 64 ballots written at once, want 2 at most", n)
+		}
+	})
+}
+
+// slowSyncs is a disk whose syncs take a while, and are counted.
+type slowSyncs struct {
+	vfs.FS
+	syncs atomic.Int64
+}
+
+func (s *slowSyncs) OpenFile(name string, flag int, perm fs.FileMode) (vfs.File, error) {
+	f, err := s.FS.OpenFile(name, flag, perm)
+	return slowFile{f, s}, err
+}
+
+type slowFile struct {
+	vfs.File
+	s *slowSyncs
+}
+
+func (f slowFile) Sync() error {
+	f.s.syncs.Add(1)
+	time.Sleep(time.Millisecond)
+	return f.File.Sync()
+}
