@@ -103,6 +103,9 @@ func decodeValue(b []byte) (*Transaction, error) {
 	if version := int16(binary.BigEndian.Uint16(b)); version < 0 || version > valueVersion {
 		return nil, fmt.Errorf("value version %d, known are 0 to %d", version, valueVersion)
 	}
+	if !walkable(b) {
+		return nil, fmt.Errorf("value of %d bytes is shorter than its lengths say", len(b))
+	}
 	if err := v.ReadFrom(b); err != nil {
 		return nil, fmt.Errorf("value: %w", err)
 	}
