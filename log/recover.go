@@ -301,10 +301,11 @@ func (r *recovery) segment(base int64, last bool) error {
 	scan := newScanner(w.log, logSize)
 	defer scan.free()
 	scan.buf = slices.Grow(scan.buf, 1<<18)[:1<<18]
-	if err := r.rows(&s, scan, checked); err != nil {
+	survivors, err := r.rows(&s, scan, checked)
+	if err != nil {
 		return err
 	}
-	rebuilt, err := r.reindex(&s, scan)
+	rebuilt, err := r.reindex(&s, scan, survivors)
 	if err != nil {
 		return err
 	}
@@ -343,31 +344,48 @@ func (l *Log) openSegment(files *segmentFiles) (w writing, err error) {
 }
 
 // rows takes the rows of a segment in order and stops at the first that does
-// not continue the log or whose bytes are not there.
-func (r *recovery) rows(s *segment, scan *scanner, checked int64) error {
+// not continue the log or whose bytes are not there. What stands behind an
+// unreadable row comes back by index: it must agree with what is made anew.
+//
+// Errors: ErrCorrupt when a row is unreadable that had been synced.
+func (r *recovery) rows(s *segment, scan *scanner, checked int64) (survivors map[uint64]Row, err error) {
 	size, err := r.log.w.rows.Size()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b := make([]byte, size)
 	if n, err := r.log.w.rows.ReadAt(b, 0); n < len(b) {
-		return fmt.Errorf("read %s: %w", s.files.rows, err)
+		return nil, fmt.Errorf("read %s: %w", s.files.rows, err)
 	}
 	for ; len(b) >= rowSize; b = b[rowSize:] {
 		row, err := decodeRow(b)
 		if err != nil || !r.continues(s, row) {
-			return nil
+			return r.survivors(s, b[rowSize:])
 		}
 		whole, err := r.holds(s, scan, row, checked)
-		if err != nil {
-			return err
-		}
-		if !whole {
-			return nil
+		if err != nil || !whole {
+			return nil, err
 		}
 		r.take(s, row)
 	}
-	return nil
+	return nil, nil
+}
+
+// survivors reads the rows behind an unreadable one. If one of them was synced,
+// so was the unreadable one.
+func (r *recovery) survivors(s *segment, b []byte) (map[uint64]Row, error) {
+	rows := make(map[uint64]Row)
+	for index := r.index + 2; len(b) >= rowSize; b, index = b[rowSize:], index+1 {
+		row, err := decodeRow(b)
+		if err != nil || row.Index != index {
+			continue
+		}
+		if row.Kind != KindBatch {
+			return nil, fmt.Errorf("%s: row %d unreadable, but row %d was synced after it: %w", s.files.rows, r.index+1, index, ErrCorrupt)
+		}
+		rows[index] = row
+	}
+	return rows, nil
 }
 
 // continues says whether a row is the next one.
@@ -431,7 +449,9 @@ func (r *recovery) take(s *segment, row Row) {
 // loss took while the batches stayed. That is proven only within one term: rows
 // of other kinds are synced before a later batch is written, so no index lies
 // between; and a new term begins with such a row. (raft.md T4)
-func (r *recovery) reindex(s *segment, scan *scanner) (rebuilt []byte, err error) {
+//
+// Errors: ErrCorrupt when a row that was left says otherwise.
+func (r *recovery) reindex(s *segment, scan *scanner, survivors map[uint64]Row) (rebuilt []byte, err error) {
 	for s.size < scan.end {
 		b, err := scan.batch(s.size)
 		if err != nil {
@@ -448,6 +468,10 @@ func (r *recovery) reindex(s *segment, scan *scanner) (rebuilt []byte, err error
 			return rebuilt, nil
 		}
 		row.Index, row.Term, row.Position, row.PayloadPosition = r.index+1, r.term, s.size, int32(r.log.w.payloadSize)
+		if left, ok := survivors[row.Index]; ok && left != row {
+			return nil, fmt.Errorf("%s: row %d says offset %d at %d, batches say offset %d at %d: %w",
+				s.files.rows, row.Index, left.BaseOffset, left.Position, row.BaseOffset, row.Position, ErrCorrupt)
+		}
 		rebuilt = appendRow(rebuilt, row)
 		r.take(s, row)
 	}
