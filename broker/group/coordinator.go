@@ -30,7 +30,7 @@ import (
 // A Coordinator serves the groups of the __consumer_offsets partitions that this
 // node leads. Its methods may be called concurrently.
 //
-// mu guards the fields below it; it is never held together with a view lock.
+// mu guards the fields below it. It may be taken under a view lock, never the other way round.
 type Coordinator struct {
 	config Config
 	logger *slog.Logger

@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -25,7 +26,11 @@ func (s *served) load(v *view, epoch int32) {
 		}
 		s.arm(v, g, now)
 	}
-	s.c.logger.Info("group coordinator loaded", "partition", s.index, "leader_epoch", epoch,
+	level := slog.LevelInfo
+	if len(v.groups) == 0 {
+		level = slog.LevelDebug // most of the partitions of a small cluster
+	}
+	s.c.logger.Log(context.Background(), level, "group coordinator loaded", "partition", s.index, "leader_epoch", epoch,
 		"groups", len(v.groups), "members", members, "unknown_records", v.unknown)
 	if s.c.begin() {
 		go func() {
@@ -44,7 +49,7 @@ func (s *served) unload(v *view, epoch int32) {
 			g.timer.Stop()
 		}
 	}
-	s.c.logger.Info("group coordinator unloaded", "partition", s.index, "leader_epoch", epoch)
+	s.c.logger.Debug("group coordinator unloaded", "partition", s.index, "leader_epoch", epoch)
 }
 
 // take takes a turn of a group and then stores what the turn wants stored. A
