@@ -1,7 +1,6 @@
 package shard_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
