@@ -61,6 +61,23 @@ var properties = map[string]string{
 // not start fails the test.
 func Start(t testing.TB, options Options) *Server {
 	t.Helper()
+	if options.Logger == nil && testing.Verbose() {
+		options.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	s, err := Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// Open starts a broker outside of a test. The caller stops it.
+func Open(ctx context.Context, options Options) (*Server, error) {
 	s := &Server{FS: options.FS, Network: options.Network}
 	if s.FS == nil {
 		s.FS = vfs.NewMem()
@@ -68,25 +85,16 @@ func Start(t testing.TB, options Options) *Server {
 	if s.Network == nil {
 		s.Network = memnet.New()
 	}
-	logger := options.Logger
-	if logger == nil && testing.Verbose() {
-		logger = slog.New(slog.NewTextHandler(t.Output(), nil))
-	}
 	all := maps.Clone(properties)
 	maps.Copy(all, options.Properties)
-	b, err := broker.Open(t.Context(), broker.Config{
-		Properties: all, Features: options.Features, FS: s.FS, Listen: s.Network.Listen, Dial: s.Network.Dial, Logger: logger,
+	b, err := broker.Open(ctx, broker.Config{
+		Properties: all, Features: options.Features, FS: s.FS, Listen: s.Network.Listen, Dial: s.Network.Dial, Logger: options.Logger,
 	})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	s.Broker = b
-	t.Cleanup(func() {
-		if err := s.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
+	return s, nil
 }
 
 // Address is where clients dial: the bootstrap server.
