@@ -124,6 +124,7 @@ func Cases() []Case {
 		txnEpochLate,
 		txnEpochResume,
 		txnEpochFresh,
+		txnEpochHole,
 		txnTimeoutAbort,
 		txnDescribeStates,
 		txnDescribeProducers,

@@ -9,7 +9,7 @@ var fetchSessionForget = Case{
 	Level:       Must,
 	Needs:       []Need{api(keyFetch, 7)},
 	Run: func(t *T) {
-		tp := t.newTopic(2)
+		tp := t.together(2)
 		s := t.session(tp.at(0), tp.at(1))
 		req := t.fetchRequest(tp.at(0), fetchCall{})
 		req.SessionID, req.SessionEpoch, req.Topics = s.id, s.epoch, nil

@@ -9,7 +9,7 @@ var fetchSessionIncremental = Case{
 	Level:       Must,
 	Needs:       []Need{api(keyFetch, 7)},
 	Run: func(t *T) {
-		tp := t.newTopic(2)
+		tp := t.together(2)
 		s := t.session(tp.at(0), tp.at(1))
 		t.equal("partitions of the first answer", s.count, 2)
 		t.equal("partitions when nothing is new", s.fetch(t).count, 0)

@@ -42,12 +42,8 @@ func (t *T) makeTopic(tp *topic, partitions int32, configs ...string) {
 	t.until("metadata and leaders of "+tp.name, func() (string, bool) { return t.located(tp, int(partitions)) })
 }
 
-// createTopic sends one CreateTopics for one topic, and keeps in mind to
-// delete what was made.
+// createTopic sends CreateTopics for one topic.
 func (t *T) createTopic(name string, partitions int32, replicas int16, configs ...string) kmsg.CreateTopicsResponseTopic {
-	req := kmsg.NewPtrCreateTopicsRequest()
-	req.Version = t.newest(req, -1)
-	req.TimeoutMillis = 10000
 	one := kmsg.NewCreateTopicsRequestTopic()
 	one.Topic, one.NumPartitions, one.ReplicationFactor = name, partitions, replicas
 	for i := 0; i+1 < len(configs); i += 2 {
@@ -55,15 +51,42 @@ func (t *T) createTopic(name string, partitions int32, replicas int16, configs .
 		c.Name, c.Value = configs[i], &configs[i+1]
 		one.Configs = append(one.Configs, c)
 	}
+	return t.sendCreate(one)
+}
+
+// sendCreate sends CreateTopics for one topic as it is, and keeps in mind to
+// delete what was made.
+func (t *T) sendCreate(one kmsg.CreateTopicsRequestTopic) kmsg.CreateTopicsResponseTopic {
+	req := kmsg.NewPtrCreateTopicsRequest()
+	req.Version = t.newest(req, -1)
+	req.TimeoutMillis = 10000
 	req.Topics = append(req.Topics, one)
 	resp := ask[*kmsg.CreateTopicsResponse](t, t.any(), req)
 	if len(resp.Topics) != 1 {
 		t.fatalf("CreateTopics", "1 topic", "%d topics", len(resp.Topics))
 	}
 	if resp.Topics[0].ErrorCode == codeNone {
-		t.topics = append(t.topics, &topic{name: name})
+		t.topics = append(t.topics, &topic{name: one.Topic})
 	}
 	return resp.Topics[0]
+}
+
+// together makes a topic whose partitions one broker leads.
+func (t *T) together(partitions int32) *topic {
+	if len(t.cluster.brokers) == 1 {
+		return t.newTopic(partitions)
+	}
+	tp := &topic{name: t.name("topic")}
+	one := kmsg.NewCreateTopicsRequestTopic()
+	one.Topic, one.NumPartitions, one.ReplicationFactor = tp.name, -1, -1
+	for i := range partitions {
+		a := kmsg.NewCreateTopicsRequestTopicReplicaAssignment()
+		a.Partition, a.Replicas = i, []int32{t.any()}
+		one.ReplicaAssignment = append(one.ReplicaAssignment, a)
+	}
+	t.mustCode("CreateTopics "+tp.name, t.sendCreate(one).ErrorCode, codeNone)
+	t.until("metadata and leaders of "+tp.name, func() (string, bool) { return t.located(tp, int(partitions)) })
+	return tp
 }
 
 // located fills in id, leaders and epochs once all brokers agree on them and

@@ -138,6 +138,11 @@ func (p *producer) endAt(version int16, commit bool) *kmsg.EndTxnResponse {
 	return resp
 }
 
+// endFinally is the code of EndTxn once no former end is in the way.
+func (p *producer) endFinally(commit bool) int16 {
+	return p.t.settle("EndTxn", isTransactionEnding, func() int16 { return p.endAt(p.endVersion(), commit).ErrorCode })
+}
+
 // endVersion is EndTxn's version in the protocol of this producer.
 func (p *producer) endVersion() int16 {
 	if p.tv == 1 {

@@ -12,7 +12,6 @@ var txnEmptyCommit = Case{
 		log := t.oneLog()
 		p.append(log, 1)
 		p.endSettled(true, log)
-		code := t.settle("EndTxn", isTransactionEnding, func() int16 { return p.endAt(5, true).ErrorCode })
-		t.code("commit of an empty second transaction", code, codeInvalidTxnState)
+		t.code("commit of an empty second transaction", p.endFinally(true), codeInvalidTxnState)
 	},
 }

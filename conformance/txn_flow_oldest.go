@@ -9,7 +9,7 @@ var txnFlowOldest = Case{
 	Run: func(t *T) {
 		log, group, p := t.oneLog(), t.newGroup(), t.transactional(1)
 		for round, commit := range []bool{true, false} {
-			first := t.initProducerID(initCall{version: at(0), txid: p.txid})
+			first := t.initSettled(initCall{version: at(0), txid: p.txid})
 			t.mustCode("InitProducerId 0", first.ErrorCode, codeNone)
 			p.id, p.epoch = first.ProducerID, first.ProducerEpoch
 			t.mustCode("AddPartitionsToTxn 0", p.addPartitions(0, log), codeNone)

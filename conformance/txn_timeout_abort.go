@@ -30,7 +30,7 @@ var txnTimeoutAbort = Case{
 			name := fmt.Sprintf("protocol %d: ", p.tv)
 			t.code(name+"produce after it", p.send(log, 1, 1).ErrorCode, codeInvalidProducerEpoch)
 			// To the second protocol the old epoch is a retry of an end that was an abort.
-			t.code(name+"commit after it", p.endAt(p.endVersion(), true).ErrorCode, codeProducerFenced, codeInvalidTxnState)
+			t.code(name+"commit after it", p.endFinally(true), codeProducerFenced, codeInvalidTxnState)
 			next := t.producerOf(p.txid, p.tv)
 			next.begin(log).append(log, 1)
 			next.endSettled(true, log)

@@ -13,8 +13,8 @@ var txnZombieSettled = Case{
 			t.producerOf(zombie.txid, tv)
 			end := t.stable(log)
 			t.code("zombie produce", zombie.send(log, 2, 1).ErrorCode, codeInvalidProducerEpoch)
-			t.code("zombie EndTxn commit", zombie.endAt(zombie.endVersion(), true).ErrorCode, codeProducerFenced)
-			t.code("zombie EndTxn abort", zombie.endAt(zombie.endVersion(), false).ErrorCode, codeProducerFenced)
+			t.code("zombie EndTxn commit", zombie.endFinally(true), codeProducerFenced)
+			t.code("zombie EndTxn abort", zombie.endFinally(false), codeProducerFenced)
 			t.equal("end of the log after both", t.stable(log), end)
 		}
 	},
