@@ -267,11 +267,11 @@ func TestTimeoutAfterALoad(t *testing.T) {
 				w.put("a", &d)
 				w.restart()
 				if c.want > 0 {
-					time.Sleep(c.want - 1)
+					time.Sleep(c.want - time.Millisecond)
 					if s := w.state("a"); s != Ongoing {
 						t.Errorf("aborted early: %v", s)
 					}
-					time.Sleep(1)
+					time.Sleep(time.Millisecond)
 				}
 				synctest.Wait()
 				if s := w.state("a"); s != CompleteAbort {

@@ -128,12 +128,13 @@ func (f *fakeIDs) AllocateProducerIDs(context.Context) (int64, int32, error) {
 
 // fakeMarkers notes the markers it is asked to write.
 type fakeMarkers struct {
-	mu    sync.Mutex
-	notes []string
-	all   []Marker
-	held  chan struct{} // not nil: writing waits until it is closed
-	fails int           // the next so many fail
-	open  int           // markers being written now
+	mu      sync.Mutex
+	notes   []string
+	all     []Marker
+	written []Marker      // of all, those that did not fail
+	held    chan struct{} // not nil: writing waits until it is closed
+	fails   int           // the next so many fail
+	open    int           // markers being written now
 }
 
 func newFakeMarkers() *fakeMarkers { return &fakeMarkers{} }
@@ -193,6 +194,7 @@ func (f *fakeMarkers) WriteMarker(ctx context.Context, m Marker) error {
 		return fmt.Errorf("no leader: %w", kerr.NotLeaderForPartition)
 	}
 	f.notes = append(f.notes, note)
+	f.written = append(f.written, m)
 	return nil
 }
 
