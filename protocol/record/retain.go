@@ -60,9 +60,12 @@ func (b Batch) DeleteHorizon() int64 {
 // with is a copy of the batch around other records. An empty batch has no
 // payload at all, whatever its codec.
 func (b Batch) with(data []byte, codec int8) Batch {
+	if len(data) == 0 {
+		codec = CodecNone
+	}
 	out := make([]byte, HeaderSize, HeaderSize+len(data))
 	copy(out, b[:HeaderSize])
-	if codec == CodecNone || len(data) == 0 {
+	if codec == CodecNone {
 		out = append(out, data...)
 	} else {
 		out = compress(out, data, codec)
