@@ -1,0 +1,224 @@
+package replication
+
+import (
+	"errors"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/log/vfs"
+)
+
+// Promise 26, raft.md T7: with a full disk appends get KAFKA_STORAGE_ERROR,
+// reads go on, and with room again the partition comes back with all it had.
+func TestFullDiskStopsAppendsOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewErr(vfs.NewMem())
+		n := openNode(t, disk)
+		defer closeNode(t, n)
+		p := openOne(t, n, 0)
+		mustAppend(t, p, Append{Batch: plainBatch(2), Acks: -1})
+		disk.SetRules(vfs.Rule{Op: vfs.OpWrite, Pattern: "*.log", Error: vfs.ENOSPC})
+		_, err := p.Append(t.Context(), Append{Batch: plainBatch(1), Acks: -1})
+		if !errors.Is(err, kerr.KafkaStorageError) {
+			t.Errorf("append to a full disk: %v", err)
+		}
+		synctest.Wait()
+		if _, err := p.Append(t.Context(), Append{Batch: plainBatch(1), Acks: 1}); !errors.Is(err, kerr.KafkaStorageError) || !errors.Is(err, ErrRefused) {
+			t.Errorf("append while offline: %v", err)
+		}
+		if bytes, err := p.Log().Read(nil, 0, p.HighWatermark(), 1<<20, true); err != nil || len(bytes) == 0 || p.HighWatermark() != 2 {
+			t.Errorf("read while offline: %d bytes below %d, %v", len(bytes), p.HighWatermark(), err)
+		}
+		disk.SetRules()
+		time.Sleep(time.Minute)
+		got := mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
+		if got.BaseOffset != 2 {
+			t.Errorf("first append after the disk came back is at %d, want 2", got.BaseOffset)
+		}
+	})
+}
+
+// A term or vote that cannot be stored is never acted on, and raft's panic on
+// it is not reached.
+func TestSlotErrorTakesThePartitionOffline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewErr(vfs.NewMem())
+		n := openNode(t, disk)
+		defer closeNode(t, n)
+		p := openOne(t, n, 0)
+		epoch := p.Leadership().Epoch
+		disk.SetRules(vfs.Rule{Op: vfs.OpSync, Pattern: slotFileName, Error: vfs.EIO})
+		p.group.Load().transport.kick()
+		time.Sleep(10 * time.Second)
+		if _, err := p.Append(t.Context(), Append{Batch: plainBatch(1), Acks: 1}); !errors.Is(err, kerr.KafkaStorageError) && !errors.Is(err, kerr.NotLeaderForPartition) {
+			t.Errorf("append without a stored vote: %v", err)
+		}
+		disk.SetRules()
+		time.Sleep(time.Minute)
+		mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
+		if p.Leadership().Epoch <= epoch {
+			t.Errorf("epoch %d after %d", p.Leadership().Epoch, epoch)
+		}
+	})
+}
+
+// Promise 3 with fsync=always: what was acked is there after a power cut at
+// any change of the disk, whatever became of the rest.
+func TestFsyncAlwaysSurvivesPowerLoss(t *testing.T) {
+	for _, mode := range []vfs.CrashMode{vfs.Lost, vfs.Partly, vfs.Torn} {
+		for at := range 60 {
+			acked := int64(-1)
+			disk := vfs.NewMem()
+			synctest.Test(t, func(t *testing.T) {
+				n, err := Open(Config{NodeID: 1, Dir: "data", FS: disk, Fsync: FsyncAlways})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := openOne(t, n, 0)
+				disk.CrashAfter(at, uint64(at))
+				for range 12 {
+					got, err := p.Append(t.Context(), Append{Batch: plainBatch(1), Acks: 1})
+					if err != nil {
+						break
+					}
+					acked = got.BaseOffset
+				}
+				if err := n.Close(t.Context()); err == nil && acked < 11 {
+					t.Error("the disk crashed and Close says nothing")
+				}
+			})
+			disk.Crash(mode, uint64(at))
+			synctest.Test(t, func(t *testing.T) {
+				n := openNode(t, disk)
+				defer closeNode(t, n)
+				if p := openOne(t, n, 0); p.HighWatermark() <= acked {
+					t.Errorf("mode %d, crash after %d changes: high watermark %d, but offset %d was acked", mode, at, p.HighWatermark(), acked)
+				}
+			})
+		}
+	}
+}
+
+func TestFsyncIntervalSyncsInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		n, err := Open(Config{NodeID: 1, Dir: "data", FS: disk, Fsync: FsyncInterval, FsyncInterval: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := openOne(t, n, 0)
+		mustAppend(t, p, Append{Batch: plainBatch(4), Acks: -1})
+		time.Sleep(1100 * time.Millisecond)
+		disk.Crash(vfs.Lost, 1)
+		if err := n.Close(t.Context()); err == nil {
+			t.Error("the machine restarted and Close says nothing")
+		}
+		n = openNode(t, disk)
+		defer closeNode(t, n)
+		if p := openOne(t, n, 0); p.HighWatermark() != 4 {
+			t.Errorf("high watermark %d after a power cut, want 4", p.HighWatermark())
+		}
+	})
+}
+
+func TestDeletedPartitionLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		n := openNode(t, disk)
+		defer closeNode(t, n)
+		p := openOne(t, n, 0)
+		other := openOne(t, n, 1)
+		mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
+		if err := n.DeletePartition(t.Context(), p.ID()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := disk.Stat(n.folder(p.ID())); err == nil {
+			t.Error("the folder is still there")
+		}
+		if n.Partition(p.ID()) != nil || n.Partition(other.ID()) != other {
+			t.Error("the wrong partition is gone")
+		}
+		if _, err := p.Append(t.Context(), Append{Batch: plainBatch(1)}); !errors.Is(err, kerr.NotLeaderForPartition) {
+			t.Errorf("append to a deleted partition: %v", err)
+		}
+		mustAppend(t, other, Append{Batch: plainBatch(1), Acks: -1})
+	})
+}
+
+// Retention is agreed, and the leader proposes it (hard-33).
+func TestHard33RetentionRaisesTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := openNode(t, vfs.NewMem())
+		defer closeNode(t, n)
+		p := openOne(t, n, 0)
+		p.SetConfig(log.Config{SegmentBytes: 1 << 10, RetentionBytes: 4 << 10})
+		for range 100 {
+			mustAppend(t, p, Append{Batch: plainBatch(10), Acks: -1})
+		}
+		before := p.Log().Boundary().Index
+		time.Sleep(6 * time.Minute)
+		if p.StartOffset() == 0 || p.Log().Boundary().Index <= before {
+			t.Errorf("start %d, boundary %d after the retention check", p.StartOffset(), p.Log().Boundary().Index)
+		}
+		if p.HighWatermark() != 1000 || p.LastStableOffset() != 1000 {
+			t.Errorf("hw %d lso %d, want 1000", p.HighWatermark(), p.LastStableOffset())
+		}
+	})
+}
+
+// A restart above a moved boundary finds its log again (raft.md T5).
+func TestRestartAboveTheBoundary(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		n := openNode(t, disk)
+		p := openOne(t, n, 0)
+		p.SetConfig(log.Config{SegmentBytes: 1 << 10})
+		for range 100 {
+			mustAppend(t, p, Append{Batch: batchOf(4, 0, int32(p.EndOffset()), 10), Acks: -1})
+		}
+		if low, err := p.DeleteRecords(t.Context(), -1); err != nil || low != 1000 {
+			t.Fatalf("delete records: %d, %v", low, err)
+		}
+		if p.Log().Boundary().Index == 0 {
+			t.Fatal("the boundary did not move")
+		}
+		closeNode(t, n)
+		n = openNode(t, disk)
+		defer closeNode(t, n)
+		p = openOne(t, n, 0)
+		if p.StartOffset() != 1000 || p.HighWatermark() != 1000 {
+			t.Errorf("start %d, high watermark %d after restart, want 1000", p.StartOffset(), p.HighWatermark())
+		}
+		got := mustAppend(t, p, Append{Batch: batchOf(4, 0, 1000, 10), Acks: -1})
+		if got.BaseOffset != 1000 {
+			t.Errorf("next batch of the producer: %+v", got)
+		}
+	})
+}
+
+// A leader costs four goroutines (see group), and none is left after Close.
+func TestGoroutinesPerGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := openNode(t, vfs.NewMem())
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		const groups = 50
+		for i := range int32(groups) {
+			openOne(t, n, i)
+		}
+		synctest.Wait()
+		if got := runtime.NumGoroutine() - before; got > 4*groups {
+			t.Errorf("%d goroutines for %d groups, want 4 each", got, groups)
+		}
+		closeNode(t, n)
+		synctest.Wait()
+		if got := runtime.NumGoroutine(); got > before {
+			t.Errorf("%d goroutines after Close, %d before", got, before)
+		}
+	})
+}
