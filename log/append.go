@@ -283,8 +283,12 @@ func (l *Log) mustRoll(active *segment, row Row, cfg Config) bool {
 	if l.w.firstTimestamp >= 0 && row.MaxTimestamp >= 0 {
 		age = time.Duration(row.MaxTimestamp-l.w.firstTimestamp) * time.Millisecond
 	}
+	longest := cfg.SegmentMs
+	if cfg.CleanupCompact && cfg.MaxCompactionLag > 0 {
+		longest = min(longest, cfg.MaxCompactionLag)
+	}
 	return active.size+int64(row.Size) > int64(cfg.SegmentBytes) ||
-		age > cfg.SegmentMs ||
+		age > longest ||
 		active.full(cfg.IndexMaxBytes) ||
 		row.NextOffset()-active.base > math.MaxInt32
 }

@@ -84,6 +84,7 @@ type handles struct {
 	files  map[string]*handle
 	doomed map[string]*handle // still in use and to be removed afterwards (Windows)
 	tick   uint64
+	closed bool
 }
 
 type handle struct {
@@ -100,8 +101,9 @@ func newHandles(fs vfs.FS, report func(error)) *handles {
 
 // acquire opens a file for reading and writing, or shares it. release must follow.
 func (h *handles) acquire(name string) (*handle, error) {
-	if shared := h.share(name); shared != nil {
-		return shared, nil
+	shared, err := h.share(name)
+	if shared != nil || err != nil {
+		return shared, err
 	}
 	file, err := h.fs.OpenFile(name, os.O_RDWR, filePerm)
 	if err != nil {
@@ -120,16 +122,19 @@ func (h *handles) create(name string) (*handle, error) {
 	return h.add(name, file, true), nil
 }
 
-func (h *handles) share(name string) *handle {
+func (h *handles) share(name string) (*handle, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return nil, ErrClosed
+	}
 	shared := h.files[name]
 	if shared == nil {
-		return nil
+		return nil, nil
 	}
 	h.tick++
 	shared.users, shared.used = shared.users+1, h.tick
-	return shared
+	return shared, nil
 }
 
 // add publishes an opened file. Unless it replaces, another goroutine may have
@@ -149,8 +154,10 @@ func (h *handles) add(name string, file vfs.File, replace bool) *handle {
 			}
 		}
 		delete(h.doomed, name)
-		shared = &handle{File: file, name: name}
-		h.files[name] = shared
+		shared = &handle{File: file, name: name, gone: h.closed}
+		if !h.closed {
+			h.files[name] = shared
+		}
 	}
 	h.tick++
 	shared.users, shared.used = shared.users+1, h.tick
@@ -241,12 +248,14 @@ func (h *handles) remove(name string) error {
 func (h *handles) close() error {
 	h.mu.Lock()
 	var idle []vfs.File
-	for name, f := range h.files {
+	for _, f := range h.files {
+		f.gone = true
 		if f.users == 0 {
 			idle = append(idle, f.File)
-			delete(h.files, name)
 		}
 	}
+	clear(h.files)
+	h.closed = true
 	h.mu.Unlock()
 	return closeAll(idle)
 }

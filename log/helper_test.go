@@ -24,7 +24,12 @@ func newDisk() *vfs.Mem {
 
 func mustOpen(t testing.TB, fs vfs.FS, cfg Config) *Log {
 	t.Helper()
-	l, err := Open(filepath.FromSlash(testDir), cfg, Options{FS: fs})
+	return openOn(t, filepath.FromSlash(testDir), fs, cfg)
+}
+
+func openOn(t testing.TB, dir string, fs vfs.FS, cfg Config) *Log {
+	t.Helper()
+	l, err := Open(dir, cfg, Options{FS: fs})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,14 +36,15 @@ type Log struct {
 	logger  *slog.Logger
 	handles *handles
 
-	view   atomic.Pointer[view]
-	failed atomic.Pointer[error] // the disk error that stopped all writes
-	writer turn
-	w      writing // guarded by writer
-	meta   meta    // as on disk; guarded by writer
-	syncer turn
-	f      flushed // guarded by syncer
-	tasks  sync.WaitGroup
+	view    atomic.Pointer[view]
+	failed  atomic.Pointer[error] // the disk error that stopped all writes
+	writer  turn
+	w       writing // guarded by writer
+	meta    meta    // as on disk; guarded by writer
+	syncer  turn
+	f       flushed // guarded by syncer
+	cleaner turn    // one compaction at a time; taken before writer
+	tasks   sync.WaitGroup
 
 	mu    sync.Mutex
 	cfg   Config

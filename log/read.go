@@ -157,15 +157,15 @@ var rowBuffers = sync.Pool{New: func() any { return new([rowSize]byte) }}
 // Errors: ErrNotFound at or below the boundary and above the end, ErrCorrupt.
 func (l *Log) Row(index uint64) (Row, error) {
 	for try := 1; ; try++ {
+		s := l.view.Load().holder(index)
+		if s == nil {
+			return Row{}, fmt.Errorf("index %d: %w", index, ErrNotFound)
+		}
 		l.mu.Lock()
 		row, ok := l.state.recent.get(index)
 		l.mu.Unlock()
 		if ok {
 			return row, nil
-		}
-		s := l.view.Load().holder(index)
-		if s == nil {
-			return Row{}, fmt.Errorf("index %d: %w", index, ErrNotFound)
 		}
 		row, err := l.readRow(s, index)
 		if err == nil || try == readTries || !vanished(err) {

@@ -31,7 +31,7 @@ func Open(dir string, cfg Config, opts Options) (*Log, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{dir: dir, fs: opts.FS, logger: opts.Logger, cfg: cfg.withDefaults(), writer: newTurn(), syncer: newTurn()}
+	l := &Log{dir: dir, fs: opts.FS, logger: opts.Logger, cfg: cfg.withDefaults(), writer: newTurn(), syncer: newTurn(), cleaner: newTurn()}
 	l.handles = newHandles(l.fs, l.report)
 	l.writer.take()
 	defer l.writer.give()
