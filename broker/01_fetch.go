@@ -188,7 +188,7 @@ func (r *fetchReply) enough() bool {
 
 // measure reads what would be answered and counts it.
 func (r *fetchReply) measure() int {
-	scratch := r.b.buffers.get(r.minBytes)
+	scratch := r.b.buffers.take(r.minBytes)
 	left, total := r.maxBytes, 0
 	for i := range r.items {
 		item := &r.items[i]

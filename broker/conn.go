@@ -41,6 +41,7 @@ type conn struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
+	largest int // bytes of the largest frame that came
 	watch   *time.Timer
 	watched chan struct{} // one message when the watcher ends
 }
@@ -97,9 +98,20 @@ func (c *conn) next() ([]byte, error) {
 	limit := c.server.settings().requestMaxBytes
 	var buf []byte
 	if size := int32(binary.BigEndian.Uint32(prefix)); size > 0 && size <= limit {
-		buf = c.server.buffers.get(int(size))
+		buf = c.frameBuffer(int(size))
 	}
-	return protocol.ReadFrame(c.reader, limit, buf)
+	frame, err := protocol.ReadFrame(c.reader, limit, buf)
+	c.largest = max(c.largest, len(frame))
+	return frame, err
+}
+
+// frameBuffer is a pooled buffer for a frame. Only a peer that has sent half as
+// much at a time is given a new one of that size: a length alone takes no memory.
+func (c *conn) frameBuffer(size int) []byte {
+	if size <= 2*c.largest || size <= readerSize {
+		return c.server.buffers.take(size)
+	}
+	return c.server.buffers.get(size)
 }
 
 func after(d time.Duration) time.Time {
@@ -112,10 +124,7 @@ func after(d time.Duration) time.Time {
 // answer serves one request and writes its reply with one Write.
 func (c *conn) answer(frame []byte) error {
 	began := time.Now()
-	dst := c.server.buffers.get(replySize)
-	if dst == nil {
-		dst = make([]byte, 0, replySize)
-	}
+	dst := c.server.buffers.take(replySize)
 	c.watch.Reset(watchAfter)
 	reply, err := c.server.table.Serve(c.ctx, frame, dst)
 	c.endWatch()

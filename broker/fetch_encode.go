@@ -102,11 +102,7 @@ func (r *fetchReply) grow(dst []byte) []byte {
 	if size <= cap(dst) {
 		return dst
 	}
-	big := r.b.buffers.get(size)
-	if big == nil {
-		big = make([]byte, 0, size)
-	}
-	return append(big, dst...)
+	return append(r.b.buffers.take(size), dst...)
 }
 
 // encodePart appends one partition's answer and notes what was told.

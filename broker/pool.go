@@ -12,7 +12,7 @@ type bufferPool struct {
 }
 
 const (
-	// smallestBuffer is 1 << 12: smaller ones are not worth keeping.
+	// smallestClass is that of 4 KiB: smaller ones are not worth keeping.
 	smallestClass = 12
 	// bufferClasses covers 4 KiB to 64 MiB.
 	bufferClasses = 15
@@ -21,7 +21,7 @@ const (
 // get returns a buffer of length 0 with room for size bytes, or nil when none
 // is kept: the caller then decides how to grow.
 func (p *bufferPool) get(size int) []byte {
-	class := max(0, bits.Len(uint(max(size, 1)-1))-smallestClass)
+	class := classOf(size)
 	if class >= bufferClasses {
 		return nil
 	}
@@ -29,6 +29,22 @@ func (p *bufferPool) get(size int) []byte {
 		return (*b)[:0]
 	}
 	return nil
+}
+
+// take is get that makes a new buffer when none is kept.
+func (p *bufferPool) take(size int) []byte {
+	if b := p.get(size); b != nil {
+		return b
+	}
+	if class := classOf(size); class < bufferClasses {
+		size = 1 << (class + smallestClass) // so that put finds it the same class
+	}
+	return make([]byte, 0, size)
+}
+
+// classOf is the smallest class whose buffers all have room for size bytes.
+func classOf(size int) int {
+	return max(0, bits.Len(uint(max(size, 1)-1))-smallestClass)
 }
 
 // put keeps b for later. The caller must not use it any more.

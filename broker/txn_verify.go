@@ -77,12 +77,20 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 func (t *txnBatch) log() *replication.Partition { return t.topic.partitions[t.partition] }
 
 // verifyOffsets makes sure that a partition of __consumer_offsets is in the open
-// transaction of a TxnOffsetCommit.
+// transaction of a TxnOffsetCommit. While the coordinator waits for the markers
+// of the transaction before, the one for this partition destroys the guard: then
+// it is asked again under a new one (hard-07).
 func (b *Broker) verifyOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, partition int32, guard func(int64) shard.Guard) (shard.Guard, error) {
 	held := guard(req.ProducerID)
-	errs := b.txns.Ensure(ctx, txn.EnsureRequest{
-		TransactionalID: req.TransactionalID, ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch,
-		Participants: []txn.Participant{b.offsetsParticipant(partition)}, API: kmsg.TxnOffsetCommit, Version: req.Version,
-	})
-	return held, errs[0]
+	for attempt := 0; ; attempt++ {
+		errs := b.txns.Ensure(ctx, txn.EnsureRequest{
+			TransactionalID: req.TransactionalID, ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch,
+			Participants: []txn.Participant{b.offsetsParticipant(partition)}, API: kmsg.TxnOffsetCommit, Version: req.Version,
+		})
+		standing := guard(req.ProducerID)
+		if errs[0] != nil || standing == held || attempt == reverify {
+			return held, errs[0]
+		}
+		held = standing
+	}
 }
