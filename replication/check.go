@@ -1,8 +1,12 @@
 package replication
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/oncelog/oncelog/log"
 	"github.com/oncelog/oncelog/protocol/record"
@@ -13,9 +17,9 @@ import (
 // change of leadership destroys it: a batch whose transaction ended meanwhile
 // does not open another (hard-07, KAFKA-14884).
 type Guard struct {
-	lead   *reign
-	lowest int32 // lowest first sequence that asked, -1 for none
-	made   time.Time
+	lead  *reign
+	asked []int32 // first sequences of the batches that are being verified
+	made  time.Time
 }
 
 // Guard returns the standing guard of a producer, or makes one. It is nil
@@ -23,7 +27,8 @@ type Guard struct {
 func (p *Partition) Guard(producerID int64) *Guard { return p.GuardFrom(producerID, -1) }
 
 // GuardFrom is Guard for a batch with this first sequence. While the guard
-// stands, no batch with a higher one may open the transaction (hard-05).
+// stands, no batch with a higher one may open the transaction (hard-05). If
+// the verification fails, Withdraw the batch.
 func (p *Partition) GuardFrom(producerID int64, firstSequence int32) *Guard {
 	o := &p.order
 	o.mu.Lock()
@@ -36,24 +41,41 @@ func (p *Partition) GuardFrom(producerID int64, firstSequence int32) *Guard {
 		if o.guards == nil {
 			o.guards = make(map[int64]*Guard)
 		}
-		g = &Guard{lead: o.lead, lowest: -1, made: time.Now()}
+		g = &Guard{lead: o.lead, made: time.Now()}
 		o.guards[producerID] = g
 	}
-	if firstSequence >= 0 && (g.lowest < 0 || firstSequence < g.lowest) {
-		g.lowest = firstSequence
+	if firstSequence >= 0 {
+		g.asked = append(g.asked, firstSequence)
 	}
 	return g
 }
 
-// standing is the guard of a producer and its lowest sequence, if there is one.
+// Withdraw takes back what GuardFrom noted for a batch that will not be
+// appended. A guard that nobody else asked for falls.
+func (p *Partition) Withdraw(producerID int64, g *Guard, firstSequence int32) {
+	o := &p.order
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if g == nil || o.guards[producerID] != g {
+		return
+	}
+	if i := slices.Index(g.asked, firstSequence); i >= 0 {
+		g.asked = slices.Delete(g.asked, i, i+1)
+	}
+	if len(g.asked) == 0 {
+		delete(o.guards, producerID)
+	}
+}
+
+// standing is the guard of a producer and its lowest sequence, -1 for none.
 func (o *order) standing(producerID int64) (*Guard, int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	g := o.guards[producerID]
-	if g == nil {
-		return nil, -1
+	if g == nil || len(g.asked) == 0 {
+		return g, -1
 	}
-	return g, g.lowest
+	return g, slices.Min(g.asked)
 }
 
 func (o *order) dropGuard(producerID int64) {
@@ -101,7 +123,8 @@ func (o *order) judge(lead *reign, batch []*proposal) {
 }
 
 // batch judges a producer's batch. A duplicate is answered whatever else is
-// wrong; an unverified transaction is refused before its sequence is looked at.
+// wrong; of what is wrong an old epoch counts first, then an unverified
+// transaction, then the sequence.
 // Source: UnifiedLog.analyzeAndValidateProducerState.
 func (c *check) batch(q *proposal) {
 	b := q.batch()
@@ -119,7 +142,7 @@ func (c *check) batch(q *proposal) {
 		}
 		return
 	}
-	if gone := c.verified(b, q.guard); gone != nil {
+	if gone := c.verified(b, q.guard); gone != nil && !errors.Is(err, kerr.InvalidProducerEpoch) {
 		err = gone
 	}
 	if err == nil {

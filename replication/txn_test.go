@@ -152,6 +152,39 @@ func TestHard05LowestSequenceOpens(t *testing.T) {
 	})
 }
 
+// A late copy of an ended transaction asks in vain; it must not bar the batch
+// that opens the next one.
+func TestHard05AWithdrawnBatchBarsNobody(t *testing.T) {
+	onOne(t, func(t *testing.T, p *Partition) {
+		late, next := p.GuardFrom(1, 0), p.GuardFrom(1, 5)
+		p.Withdraw(1, late, 0)
+		mustAppend(t, p, Append{Batch: txnBatch(1, 0, 5), Acks: -1, Guard: next})
+		only := p.GuardFrom(2, 3)
+		p.Withdraw(2, only, 3)
+		if again := p.GuardFrom(2, 3); again == only {
+			t.Error("a guard stands that nobody asks for")
+		}
+	})
+}
+
+// While a transaction is open, a late copy of an earlier one changes nothing
+// for it, and is told that its epoch is old.
+func TestHard05LateCopyBesideAnOpenTransaction(t *testing.T) {
+	onOne(t, func(t *testing.T, p *Partition) {
+		mustAppend(t, p, Append{Batch: txnBatch(1, 1, 0), Acks: -1, Guard: p.GuardFrom(1, 0)})
+		late := p.GuardFrom(1, 0)
+		_, err := p.Append(t.Context(), Append{Batch: txnBatch(1, 0, 0), Acks: -1, Guard: late})
+		if !errors.Is(err, kerr.InvalidProducerEpoch) {
+			t.Errorf("late copy: %v, want INVALID_PRODUCER_EPOCH", err)
+		}
+		_, err = p.Append(t.Context(), Append{Batch: txnBatch(1, 0, 0), Acks: -1})
+		if !errors.Is(err, kerr.InvalidProducerEpoch) {
+			t.Errorf("late copy without a guard: %v, want INVALID_PRODUCER_EPOCH", err)
+		}
+		mustAppend(t, p, Append{Batch: txnBatch(1, 1, 1), Acks: -1})
+	})
+}
+
 // hard-12: the partition's state judges a marker, and a repeat appends nothing.
 func TestHard12RepeatedMarkerAppendsNothing(t *testing.T) {
 	onOne(t, func(t *testing.T, p *Partition) {
