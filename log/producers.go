@@ -274,12 +274,19 @@ func (s *producers) apply(r Row, now time.Time) (AbortedTxn, bool) {
 	return AbortedTxn{ended.producerID, ended.firstOffset, ended.markerOffset, stable}, true
 }
 
+// keepCompleted is how many transactions below the high watermark are kept
+// before they are dropped together.
+const keepCompleted = 1024
+
 // lastStableOffset is hard-15 without the log start: the first offset of every
-// transaction that is open, or closed by a marker at or above hw, and at most hw.
+// transaction that is open, or closed by a marker at or above hw, and at most
+// hw. It forgets transactions whose marker is below hw, now and then: what is
+// committed is never truncated.
 func (s *producers) lastStableOffset(hw int64) int64 {
-	done := 0
-	for done < len(s.completed) && s.completed[done].markerOffset < hw {
-		done++
+	done, _ := slices.BinarySearchFunc(s.completed, hw, func(c completedTxn, hw int64) int { return compare(c.markerOffset, hw) })
+	if done >= keepCompleted {
+		s.completed = slices.Delete(s.completed, 0, done)
+		done = 0
 	}
 	stable := hw
 	for _, c := range s.completed[done:] {
@@ -289,12 +296,6 @@ func (s *producers) lastStableOffset(hw int64) int64 {
 		stable = min(stable, s.open[0].firstOffset)
 	}
 	return stable
-}
-
-// forget drops completed transactions whose marker is below offset, which must
-// never be truncated again.
-func (s *producers) forget(offset int64) {
-	s.completed = slices.DeleteFunc(s.completed, func(c completedTxn) bool { return c.markerOffset < offset })
 }
 
 // expire drops producers not seen since the given time. Open transactions never expire (hard-09).
