@@ -38,7 +38,7 @@ func TestCommandLineMistakes(t *testing.T) {
 }
 
 func TestUnreachableBrokerIsNamed(t *testing.T) {
-	code, _, errOut := execute(t, "", "topic", "list", "-b", "127.0.0.1:1", "--timeout", "200ms")
+	code, _, errOut := execute(t, "", "topic", "list", "-b", "127.0.0.1:1", "--timeout", "1s")
 	if code != exitUnreachable || !strings.Contains(errOut, "127.0.0.1:1") {
 		t.Errorf("exit %d, errors %q; want %d and the address", code, errOut, exitUnreachable)
 	}

@@ -54,7 +54,9 @@ func TestKilledUnderLoad(t *testing.T) {
 		load.Go(func() { l.transact(ctx, t, bootstrap, fmt.Sprintf("txn-%d", i)) })
 	}
 	for round := range rounds {
+		began := time.Now()
 		l.awaitProgress(t, round)
+		t.Logf("round %d: progress after %v", round, time.Since(began))
 		p.kill()
 		p = start(t, "dev", "--headless", "--port", port, "--log-dirs", dir)
 	}
@@ -99,7 +101,7 @@ func (l *ledger) counts() (plain, txns int) {
 // through all restarts.
 func (l *ledger) producePlain(ctx context.Context, t *testing.T, bootstrap string) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.DefaultProduceTopic(plainTopic),
-		kgo.MaxBufferedRecords(50), kgo.ProducerLinger(0), kgo.RetryBackoffFn(quickly))
+		kgo.MaxBufferedRecords(50), kgo.ProducerLinger(0), kgo.RetryBackoffFn(quickly), kgo.MetadataMinAge(quickly(0)))
 	if err != nil {
 		t.Error(err)
 		return
@@ -132,7 +134,7 @@ func quickly(int) time.Duration { return 20 * time.Millisecond }
 func (l *ledger) transact(ctx context.Context, t *testing.T, bootstrap, id string) {
 	for run := 0; ctx.Err() == nil; run++ {
 		client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.DefaultProduceTopic(txnTopic), kgo.TransactionalID(id),
-			kgo.TransactionTimeout(20*time.Second), kgo.RetryBackoffFn(quickly), kgo.RetryTimeout(10*time.Second))
+			kgo.TransactionTimeout(5*time.Second), kgo.RetryBackoffFn(quickly), kgo.MetadataMinAge(quickly(0)), kgo.RetryTimeout(10*time.Second))
 		if err != nil {
 			t.Error(err)
 			return
