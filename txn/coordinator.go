@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"time"
 	"unicode/utf16"
@@ -135,8 +136,8 @@ func (c *Coordinator) Partition(id string) int32 {
 
 // find returns the partition that serves a transactional id here.
 func (c *Coordinator) find(id string) (*partition, error) {
-	if id == "" {
-		return nil, fmt.Errorf("empty transactional id: %w", kerr.InvalidRequest)
+	if id == "" || len(id) > math.MaxInt16 { // a longer one does not fit into a record's key
+		return nil, fmt.Errorf("transactional id of %d bytes: %w", len(id), kerr.InvalidRequest)
 	}
 	number := c.Partition(id)
 	c.mu.RLock()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -39,6 +41,7 @@ func TestRequestsThatCannotBe(t *testing.T) {
 			want error
 		}{
 			"empty transactional id":      {InitProducerIDRequest{"", time.Minute, -1, -1, 5}, kerr.InvalidRequest},
+			"too long for a record's key": {InitProducerIDRequest{strings.Repeat("a", math.MaxInt16+1), time.Minute, -1, -1, 5}, kerr.InvalidRequest},
 			"no timeout":                  {InitProducerIDRequest{"a", 0, -1, -1, 5}, kerr.InvalidTransactionTimeout},
 			"timeout above the largest":   {InitProducerIDRequest{"a", 15*time.Minute + 1, -1, -1, 5}, kerr.InvalidTransactionTimeout},
 			"producer id without epoch":   {InitProducerIDRequest{"a", time.Minute, 3, -1, 5}, kerr.InvalidRequest},
@@ -48,6 +51,8 @@ func TestRequestsThatCannotBe(t *testing.T) {
 				t.Errorf("%s: %v, want %v", name, err, c.want)
 			}
 		}
+		w.init(strings.Repeat("a", math.MaxInt16))
+		w.restart()
 		if err := w.add("", noProducer, orders(0)); !errors.Is(err, kerr.InvalidRequest) {
 			t.Errorf("add: %v", err)
 		}
