@@ -2,6 +2,8 @@ package group
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 	"unicode/utf16"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol/record"
+	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/shard"
 )
 
@@ -203,6 +206,25 @@ func (c *Coordinator) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitRe
 	if err != nil {
 		return err
 	}
+	for attempt := 1; ; attempt++ {
+		err := c.verifiedCommit(ctx, req, b, s)
+		switch {
+		case !errors.Is(err, replication.ErrGuardGone):
+			return err
+		case req.Version == 4:
+			return fmt.Errorf("the transaction ended meanwhile: %w", kerr.TransactionAbortable)
+		case req.Version < 4 || attempt == reverify:
+			return err
+		}
+	}
+}
+
+// reverify is how often a commit is verified when a marker comes between the
+// transaction coordinator's answer and the append (hard-07).
+const reverify = 3
+
+// verifiedCommit asks the transaction coordinator once and appends.
+func (c *Coordinator) verifiedCommit(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, b *commit, s *served) error {
 	guard, err := c.config.Verify(ctx, req, s.index, s.shard.Guard)
 	if err != nil {
 		return err

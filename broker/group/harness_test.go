@@ -275,8 +275,13 @@ func (c *client) commit(index int32, offset int64) *kerr.Error {
 
 // commitInTxn commits one offset of orders in a producer's transaction.
 func (c *client) commitInTxn(producerID int64, epoch int16, index int32, offset int64) *kerr.Error {
+	return c.commitInTxnAt(5, producerID, epoch, index, offset)
+}
+
+// commitInTxnAt is commitInTxn in a version of TxnOffsetCommit.
+func (c *client) commitInTxnAt(version int16, producerID int64, epoch int16, index int32, offset int64) *kerr.Error {
 	req, resp := kmsg.NewPtrTxnOffsetCommitRequest(), kmsg.NewPtrTxnOffsetCommitResponse()
-	req.Version, req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch = 5, "tx", c.group, producerID, epoch
+	req.Version, req.TransactionalID, req.Group, req.ProducerID, req.ProducerEpoch = version, "tx", c.group, producerID, epoch
 	req.MemberID, req.InstanceID, req.Generation = c.id, c.instance, c.generation
 	t, p := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
 	t.Topic, p.Partition, p.Offset = "orders", index, offset
