@@ -391,10 +391,10 @@ func TestReadersOutliveCompaction(t *testing.T) {
 			}
 		}()
 	}
-	for round := range 30 {
+	for round := range 8 {
 		w.write(t, l, 30)
 		mustCompact(t, l, w.now)
-		if round%5 == 4 {
+		if round%4 == 3 {
 			if err := l.ApplyStart(l.EndOffset()/2, l.EndOffset(), l.LastIndex()); err != nil {
 				t.Fatal(err)
 			}
