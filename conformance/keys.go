@@ -71,6 +71,7 @@ const (
 	codeInvalidTxnTimeout       int16 = 50
 	codeConcurrentTransactions  int16 = 51
 	codeTxnIDAuthorization      int16 = 53
+	codeOperationNotAttempted   int16 = 55
 	codeNonEmptyGroup           int16 = 68
 	codeGroupIDNotFound         int16 = 69
 	codeFetchSessionIDNotFound  int16 = 70

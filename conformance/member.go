@@ -43,10 +43,17 @@ func (m *member) joinRequest(version int16) *kmsg.JoinGroupRequest {
 	req.ProtocolType = "consumer"
 	for _, name := range []string{"range", "roundrobin"} {
 		p := kmsg.NewJoinGroupRequestProtocol()
-		p.Name, p.Metadata = name, []byte(name)
+		p.Name, p.Metadata = name, subscription(name)
 		req.Protocols = append(req.Protocols, p)
 	}
 	return req
+}
+
+// subscription is a member's metadata as consumers write it: Kafka reads it.
+func subscription(note string) []byte {
+	m := kmsg.NewConsumerMemberMetadata()
+	m.UserData = []byte(note)
+	return m.AppendTo(nil)
 }
 
 // identify gets a member id, as a dynamic member must before it joins

@@ -121,3 +121,11 @@ func (r Result) Text(brokers []string) string {
 	fmt.Fprintf(&b, "   rerun       oncelog conformance run -b %s %s\n", strings.Join(brokers, ","), r.ID)
 	return b.String()
 }
+
+// plural is a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -13,9 +13,6 @@ import (
 	"time"
 )
 
-// errCaseOver ends the context of a case that has returned.
-var errCaseOver = errors.New("the case is over")
-
 // Options say what to judge and how.
 type Options struct {
 	Brokers     []string      // host:port of the target; the first that answers is asked

@@ -58,9 +58,7 @@ func answerTiny(r io.Reader, w io.Writer, self net.Addr) error {
 	case keyApiVersions:
 		resp := kmsg.NewPtrApiVersionsResponse()
 		resp.Version = version
-		for _, k := range []kmsg.ApiVersionsResponseApiKey{{ApiKey: keyApiVersions, MaxVersion: 3}, {ApiKey: keyMetadata, MaxVersion: 4}} {
-			resp.ApiKeys = append(resp.ApiKeys, k)
-		}
+		resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: keyApiVersions, MaxVersion: 3}, {ApiKey: keyMetadata, MaxVersion: 4}}
 		out = resp.AppendTo(out)
 	case keyMetadata:
 		resp := kmsg.NewPtrMetadataResponse()
