@@ -224,7 +224,7 @@ func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, p *pro
 	}
 	switch {
 	case p.err == nil:
-		b.metrics.produced(p.topic.Name, p.batch)
+		p.topic.counters.produced(p.batch)
 	case errors.Is(p.err, replication.ErrGuardGone) && req.Version == 11:
 		p.err = fmt.Errorf("the transaction ended meanwhile: %w", kerr.TransactionAbortable)
 	}

@@ -74,7 +74,7 @@ func (b *Broker) listOffset(req *kmsg.ListOffsetsRequest, topic string, asked km
 	if err != nil {
 		return err
 	}
-	if err := b.leading(p, asked.CurrentLeaderEpoch); err != nil {
+	if err := b.listing(p, asked.CurrentLeaderEpoch, req.Version); err != nil {
 		return err
 	}
 	if asked.Timestamp < 0 {
@@ -90,6 +90,20 @@ func (b *Broker) listOffset(req *kmsg.ListOffsetsRequest, topic string, asked km
 	found, err := offsetAt(p, asked.Timestamp, end)
 	answer.Offset, answer.Timestamp, answer.LeaderEpoch = found.offset, found.timestamp, found.epoch
 	return err
+}
+
+// listing is leading, but a leader that does not serve yet is named as such
+// (hard-31).
+func (b *Broker) listing(p *replication.Partition, epoch int32, version int16) error {
+	l := p.Leadership()
+	err := b.leading(p, epoch)
+	switch {
+	case err == nil || l.Leader != b.nodeID() || l.Ready:
+		return err
+	case version >= 5:
+		return kerr.OffsetNotAvailable
+	}
+	return kerr.LeaderNotAvailable
 }
 
 // A foundOffset is a place in a log; -1 stands for what there is none of.

@@ -196,11 +196,7 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 		host, port := b.registered(l.name, listener.Addr())
 		node.Listeners = append(node.Listeners, cluster.Listener{Name: l.name, Protocol: "PLAINTEXT", Host: host, Port: port})
 	}
-	if _, err := b.metadata.RegisterBroker(ctx, node); err != nil {
-		closeAll()
-		return fmt.Errorf("register the broker: %w", err)
-	}
-	if err := b.topics.settle(ctx); err != nil {
+	if err := b.register(ctx, node); err != nil {
 		closeAll()
 		return fmt.Errorf("register the broker: %w", err)
 	}
@@ -209,6 +205,19 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 		b.logger.Info("listening", "listener", b.plan.listen[i].name, "address", l.Addr())
 	}
 	return nil
+}
+
+// register makes the broker and its features known to the cluster.
+func (b *Broker) register(ctx context.Context, node cluster.Broker) error {
+	if _, err := b.metadata.RegisterBroker(ctx, node); err != nil {
+		return err
+	}
+	for name, level := range b.cfg.Features {
+		if err := b.metadata.SetFeature(ctx, name, level); err != nil {
+			return err
+		}
+	}
+	return b.topics.settle(ctx)
 }
 
 // Close stops the broker: it accepts no more, ends waiting requests and lets

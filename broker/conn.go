@@ -131,7 +131,7 @@ func (c *conn) answer(frame []byte) error {
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
-	c.server.observe(frame, len(reply), time.Since(began))
+	c.server.observe(frame, time.Since(began))
 	if reply == nil || cap(reply) != cap(dst) {
 		c.server.buffers.put(dst)
 	}

@@ -159,7 +159,7 @@ func (r *fetchReply) encodeRecords(e *fetchEncoder, item *fetchItem, left int, f
 	item.sent = len(e.b) - begin
 	e.putLength(begin, prefix, item.sent)
 	if item.sent > 0 {
-		r.b.metrics.fetched(item.topic.Name, item.sent)
+		item.topic.counters.bytesOut.Add(float64(item.sent))
 	}
 	if !r.committed || item.sent == 0 {
 		return

@@ -23,7 +23,7 @@ type server struct {
 	table    *protocol.Table
 	settings func() *settings
 	logger   *slog.Logger
-	observe  func(frame []byte, replyBytes int, took time.Duration)
+	observe  func(frame []byte, took time.Duration)
 	buffers  *bufferPool
 
 	ctx     context.Context
@@ -42,7 +42,7 @@ func newServer(table *protocol.Table, current func() *settings, logger *slog.Log
 	ctx, cancel := context.WithCancel(context.Background())
 	return &server{
 		table: table, settings: current, logger: logger, ctx: ctx, cancel: cancel,
-		observe: func([]byte, int, time.Duration) {},
+		observe: func([]byte, time.Duration) {},
 		buffers: buffers, conns: map[*conn]struct{}{}, perIP: map[string]int{},
 	}
 }

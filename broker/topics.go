@@ -25,6 +25,7 @@ type topic struct {
 	// partitions has a place for each partition; nil where this node holds no
 	// replica or could not open it.
 	partitions []*replication.Partition
+	counters   topicCounters
 }
 
 // minInSync is min.insync.replicas, at most what there is (D20).
@@ -145,7 +146,7 @@ const openAtOnce = 64
 // open makes the topic of an image from the one before, if there was one.
 // Partitions that are new are opened by tasks.
 func (t *topics) open(ctx context.Context, tasks *errgroup.Group, was *topic, one *cluster.Topic, s *settings) *topic {
-	next := &topic{Topic: one, partitions: make([]*replication.Partition, len(one.Partitions))}
+	next := &topic{Topic: one, partitions: make([]*replication.Partition, len(one.Partitions)), counters: t.b.metrics.topic(one.Name)}
 	var err error
 	if next.settings, err = resolveTopic(one.Configs, s); err != nil {
 		t.b.logger.Warn("topic settings are not understood; defaults are used", "topic", one.Name, "error", err)
@@ -193,6 +194,9 @@ func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
 	for id, was := range old.ids {
 		if next.ids[id] != nil {
 			continue
+		}
+		if next.names[was.Name] == nil {
+			t.b.metrics.forget(was.Name)
 		}
 		gone = append(gone, group.DeletedTopic{Name: was.Name, ID: id})
 		for i, p := range was.partitions {

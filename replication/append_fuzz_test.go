@@ -33,7 +33,7 @@ func fuzzTime() time.Duration {
 	if s, err := strconv.Atoi(os.Getenv("ONCELOG_FUZZ_SECONDS")); err == nil {
 		return time.Duration(s) * time.Second
 	}
-	return 8 * time.Second
+	return 5 * time.Second
 }
 
 // TestAppendFuzz is the judge of hard-01, hard-02, hard-04 and promise 5: three
@@ -143,7 +143,11 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 		}
 		f.nemesis()
 		cancel()
-		f.recover(&producers)
+		patience := 20
+		if faulty != nil {
+			patience = 4
+		}
+		f.recover(&producers, patience)
 		stopWatching()
 		watchers.Wait()
 		f.judgeLogs()
@@ -276,7 +280,7 @@ func (f *fuzz) leaderless() {
 }
 
 // recover repairs everything and waits until all is acked and replicated.
-func (f *fuzz) recover(producers *sync.WaitGroup) {
+func (f *fuzz) recover(producers *sync.WaitGroup, patience int) {
 	f.heal()
 	for _, id := range f.members {
 		f.disk[id].SetRules()
@@ -289,7 +293,7 @@ func (f *fuzz) recover(producers *sync.WaitGroup) {
 		producers.Wait()
 		close(done)
 	}()
-	for range 20 {
+	for range patience {
 		select {
 		case <-done:
 		case <-time.After(10 * time.Second):

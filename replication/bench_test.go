@@ -2,6 +2,7 @@ package replication
 
 import (
 	"fmt"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -38,13 +39,17 @@ func BenchmarkLogAppend(b *testing.B) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	for _, acks := range []int16{1, -1} {
+	for _, c := range []struct {
+		acks  int16
+		fsync Fsync
+	}{{1, FsyncNever}, {-1, FsyncNever}, {-1, FsyncAlways}} {
 		for _, parallel := range []int{1, 8, 64} {
-			b.Run(fmt.Sprintf("batch=1KiB/acks=%d/callers=%d", acks, parallel), func(b *testing.B) {
-				n, p := benchPartition(b, FsyncNever)
+			b.Run(fmt.Sprintf("batch=1KiB/acks=%d/fsync=%s/callers=%d", c.acks, c.fsync, parallel), func(b *testing.B) {
+				n, p := benchPartition(b, c.fsync)
+				acks := c.acks
 				b.SetBytes(1024)
 				b.ReportAllocs()
-				b.SetParallelism(parallel)
+				b.SetParallelism(max(1, parallel/runtime.GOMAXPROCS(0)))
 				if parallel == 1 {
 					batch := sizedBatch(1024)
 					for b.Loop() {

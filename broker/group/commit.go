@@ -95,7 +95,7 @@ func (c *Coordinator) OffsetCommit(ctx context.Context, req *kmsg.OffsetCommitRe
 		return shard.Write{Records: b.records(req.Group, now)}, nil
 	})
 	if err != nil {
-		b.refuse(commitError(err))
+		b.refuse(c.commitError(err))
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (c *Coordinator) TxnOffsetCommit(ctx context.Context, req *kmsg.TxnOffsetCo
 		return nil
 	}
 	if err := c.txnCommit(ctx, req, b); err != nil {
-		refused := commitError(err)
+		refused := c.commitError(err)
 		if req.Version < 2 && refused == kerr.CoordinatorLoadInProgress {
 			refused = kerr.CoordinatorNotAvailable // old clients know no other
 		}
@@ -299,7 +299,7 @@ func (c *Coordinator) OffsetDelete(ctx context.Context, req *kmsg.OffsetDeleteRe
 		return shard.Write{Records: records}, nil
 	})
 	if err != nil {
-		resp.ErrorCode = appendError(err).Code
+		resp.ErrorCode = c.wire(err).Code
 		return nil
 	}
 	resp.Topics = answers
@@ -343,7 +343,7 @@ func (c *Coordinator) DeleteGroups(ctx context.Context, req *kmsg.DeleteGroupsRe
 		answer := kmsg.NewDeleteGroupsResponseGroup()
 		answer.Group = id
 		if err := c.deleteGroup(ctx, id); err != nil {
-			known := appendError(err)
+			known := c.wire(err)
 			answer.ErrorCode = known.Code
 			answer.ErrorMessage = &known.Description
 		}

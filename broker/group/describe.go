@@ -44,7 +44,7 @@ func (c *Coordinator) describe(ctx context.Context, id string, version int16) km
 		})
 	}
 	if err != nil {
-		known := appendError(err)
+		known := c.wire(err)
 		answer.ErrorCode, answer.ErrorMessage = known.Code, &known.Description
 	}
 	return answer
@@ -92,7 +92,7 @@ func (c *Coordinator) ListGroups(ctx context.Context, req *kmsg.ListGroupsReques
 			}
 		})
 		if err != nil && !errors.Is(err, kerr.NotCoordinator) {
-			resp.ErrorCode = appendError(err).Code
+			resp.ErrorCode = c.wire(err).Code
 			return ctx.Err()
 		}
 	}

@@ -1,9 +1,12 @@
 package group
 
 import (
+	"context"
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/replication/shard"
 )
 
 // appendError is what a member is told when a record could not be stored.
@@ -27,11 +30,22 @@ func appendError(err error) *kerr.Error {
 	}
 }
 
-// commitError is appendError for OffsetCommit and TxnOffsetCommit: a request
+// wire is appendError for an answer; what it does not know is logged, since
+// nobody else hears of it.
+func (c *Coordinator) wire(err error) *kerr.Error {
+	var known *kerr.Error
+	ended := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, shard.ErrBusy)
+	if !errors.As(err, &known) && !ended {
+		c.logger.Error("group request failed", "err", err)
+	}
+	return appendError(err)
+}
+
+// commitError is wire for OffsetCommit and TxnOffsetCommit: a request
 // that is too large as one batch is told so.
-func commitError(err error) *kerr.Error {
+func (c *Coordinator) commitError(err error) *kerr.Error {
 	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) {
 		return kerr.InvalidCommitOffsetSize
 	}
-	return appendError(err)
+	return c.wire(err)
 }

@@ -87,7 +87,7 @@ func (c *Coordinator) fetchGroup(ctx context.Context, asked kmsg.OffsetFetchRequ
 		})
 	}
 	if err != nil {
-		answer.ErrorCode = appendError(err).Code
+		answer.ErrorCode = c.wire(err).Code
 	}
 	return answer
 }

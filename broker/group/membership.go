@@ -22,7 +22,7 @@ func (c *Coordinator) JoinGroup(ctx context.Context, client ClientInfo, req *kms
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		answer = joinRefused(req.MemberID, appendError(err))
+		answer = joinRefused(req.MemberID, c.wire(err))
 	}
 	answer.Version = resp.Version
 	*resp = answer
@@ -80,7 +80,7 @@ func (c *Coordinator) SyncGroup(ctx context.Context, req *kmsg.SyncGroupRequest,
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		answer = syncRefused(appendError(err))
+		answer = syncRefused(c.wire(err))
 	}
 	answer.Version = resp.Version
 	*resp = answer
@@ -117,7 +117,7 @@ func (c *Coordinator) Heartbeat(ctx context.Context, req *kmsg.HeartbeatRequest,
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil && !errors.Is(err, kerr.CoordinatorLoadInProgress):
-		resp.ErrorCode = appendError(err).Code
+		resp.ErrorCode = c.wire(err).Code
 	}
 	return nil
 }
@@ -163,7 +163,7 @@ func (c *Coordinator) LeaveGroup(ctx context.Context, req *kmsg.LeaveGroupReques
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		resp.ErrorCode = appendError(err).Code
+		resp.ErrorCode = c.wire(err).Code
 	case req.Version < 3:
 		resp.ErrorCode = answers[0].ErrorCode
 	default:
