@@ -169,12 +169,7 @@ func (r *fetchReply) encodeRecords(e *fetchEncoder, item *fetchItem, left int, f
 		item.err, item.sent = r.b.readError(item, err), 0
 		return
 	}
-	if len(aborted) > 0 {
-		empty := len(e.b)
-		e.aborted(aborted, true)
-		list := slices.Clone(e.b[empty:])
-		e.b = slices.Replace(e.b[:empty], at, at+e.emptyListSize(), list...)
-	}
+	e.insertAborted(at, aborted)
 }
 
 // abortedWithin lists the aborted transactions that touch what was read.
@@ -281,6 +276,16 @@ func (e *fetchEncoder) aborted(list []log.AbortedTxn, committed bool) {
 		e.int64(txn.FirstOffset)
 		e.tags()
 	}
+}
+
+// insertAborted puts a list in the place of the empty one at at.
+func (e *fetchEncoder) insertAborted(at int, list []log.AbortedTxn) {
+	if len(list) == 0 {
+		return
+	}
+	filled := fetchEncoder{flexible: e.flexible}
+	filled.aborted(list, true)
+	e.b = slices.Replace(e.b, at, at+e.emptyListSize(), filled.b...)
 }
 
 // emptyListSize is the size of a list without elements.
