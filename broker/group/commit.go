@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 	"unicode/utf16"
 
@@ -46,9 +47,10 @@ func (b *commit) add(config *Config, topic string, id [16]byte, count, index int
 	}
 }
 
-// tooLong compares as Kafka does, in UTF-16 code units.
+// tooLong compares as Kafka does, in UTF-16 code units. No string of the stored
+// form may be longer than an int16 says.
 func tooLong(s string, limit int) bool {
-	return len(s) > limit && len(utf16.Encode([]rune(s))) > limit
+	return len(s) > math.MaxInt16 || len(s) > limit && len(utf16.Encode([]rune(s))) > limit
 }
 
 // refuse answers every partition with an error.

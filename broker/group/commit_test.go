@@ -78,6 +78,8 @@ func TestStandaloneCommits(t *testing.T) {
 		want(t, "generation in a group without members", c.commit(0, 1), kerr.UnknownMemberID)
 		c.group = "none"
 		want(t, "generation in an unknown group", c.commit(0, 1), kerr.GroupIDNotFound)
+		c.group, c.generation = strings.Repeat("g", 32768), -1
+		want(t, "group id that no key can hold", c.commit(0, 1), kerr.InvalidGroupID)
 	})
 }
 

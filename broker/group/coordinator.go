@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -139,8 +140,11 @@ func (c *Coordinator) begin() bool {
 
 // of is the partition that serves a group.
 //
-// Errors: NotCoordinator.
+// Errors: InvalidGroupID for an id that no record can hold; NotCoordinator.
 func (c *Coordinator) of(group string) (*served, error) {
+	if len(group) > math.MaxInt16 {
+		return nil, fmt.Errorf("group id of %d bytes: %w", len(group), kerr.InvalidGroupID)
+	}
 	index := c.Partition(group)
 	c.mu.Lock()
 	defer c.mu.Unlock()

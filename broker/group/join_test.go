@@ -2,6 +2,7 @@ package group
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func TestJoinRefusals(t *testing.T) {
 			{"session above the maximum", func(c *client) { c.session = time.Hour }, kerr.InvalidSessionTimeout},
 			{"no protocols", func(c *client) { c.protocols = nil }, kerr.InconsistentGroupProtocol},
 			{"member id of an unknown group", func(c *client) { c.id = "x"; c.group = "none" }, kerr.UnknownMemberID},
+			{"group id that no key can hold", func(c *client) { c.group = strings.Repeat("g", 32768) }, kerr.InvalidGroupID},
+			{"protocol name that no value can hold", func(c *client) { c.protocols = []string{strings.Repeat("p", 32768)} }, kerr.InvalidRequest},
+			{"instance id that no value can hold", func(c *client) { c.instance = new(strings.Repeat("i", 32768)) }, kerr.InvalidRequest},
 			{"dynamic member without id", func(*client) {}, kerr.MemberIDRequired},
 		}
 		for _, tc := range cases {

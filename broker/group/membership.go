@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,7 +15,8 @@ import (
 //
 // Errors: InvalidGroupID, InvalidSessionTimeout, MemberIDRequired,
 // UnknownMemberID, FencedInstanceID, InconsistentGroupProtocol,
-// GroupMaxSizeReached, RebalanceInProgress and those of the shard. All of them
+// GroupMaxSizeReached, RebalanceInProgress, InvalidRequest for a name too long to
+// be stored, and those of the shard. All of them
 // are in resp; the returned error is ctx's.
 func (c *Coordinator) JoinGroup(ctx context.Context, client ClientInfo, req *kmsg.JoinGroupRequest, resp *kmsg.JoinGroupResponse) error {
 	answer, err := c.join(ctx, client, req)
@@ -33,6 +35,9 @@ func (c *Coordinator) join(ctx context.Context, client ClientInfo, req *kmsg.Joi
 	if req.Group == "" {
 		return none, kerr.InvalidGroupID
 	}
+	if !storable(client, req) {
+		return none, kerr.InvalidRequest
+	}
 	if t := millis(req.SessionTimeoutMillis); t < c.config.SessionTimeoutMin || t > c.config.SessionTimeoutMax {
 		return none, kerr.InvalidSessionTimeout
 	}
@@ -49,6 +54,19 @@ func (c *Coordinator) join(ctx context.Context, client ClientInfo, req *kmsg.Joi
 		return none, err
 	}
 	return await(ctx, wait, gone)
+}
+
+// storable says that a GroupMetadataValue can hold the names in a request: their
+// lengths are an int16 there, and a member id adds a UUID to the client's or
+// instance id.
+func storable(client ClientInfo, req *kmsg.JoinGroupRequest) bool {
+	const longest = math.MaxInt16 - 64
+	for _, p := range req.Protocols {
+		if len(p.Name) > longest {
+			return false
+		}
+	}
+	return len(client.ID) <= longest && len(req.ProtocolType) <= longest && (req.InstanceID == nil || len(*req.InstanceID) <= longest)
 }
 
 // await returns what arrives first: the answer, the end of this node's
