@@ -98,16 +98,13 @@ func describeTopic(configs map[string]string, s *settings) []kmsg.DescribeConfig
 }
 
 // defaultOf is the last place a topic setting may come from: the default of
-// the weakest broker setting, in the topic's unit.
+// its broker setting. As in Kafka it is not told where that default is null,
+// because an older setting in another unit stands behind it.
 func defaultOf(k *key[topicSettings]) []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
-	if k.null {
+	if len(k.synonyms) == 0 || brokerKeys.byName[k.synonyms[0].name].null {
 		return nil
 	}
-	name := k.name
-	if n := len(k.synonyms); n > 0 {
-		name = k.synonyms[n-1].name
-	}
-	return []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{source(name, k.def, kmsg.ConfigSourceDefaultConfig)}
+	return []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{source(k.synonyms[0].name, k.def, kmsg.ConfigSourceDefaultConfig)}
 }
 
 // describeBroker lists this broker's settings.
@@ -162,6 +159,9 @@ func describeKey[S any](k *key[S], found []kmsg.DescribeConfigsResponseResourceC
 		for i := range found {
 			found[i].Value = nil
 		}
+	}
+	if !k.null && !k.sensitive {
+		c.Value = &k.def
 	}
 	if len(found) > 0 {
 		c.Value, c.Source = found[0].Value, found[0].Source

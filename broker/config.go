@@ -106,7 +106,7 @@ func newSettings(static, dynamicDefault, dynamicNode map[string]string) (*settin
 		s.nodeID = 1
 	}
 	if len(s.logDirs) == 0 {
-		s.logDirs = []string{s.logDir}
+		s.logDirs = s.logDir
 	}
 	_, err := resolveTopic(nil, s)
 	return s, err
@@ -240,7 +240,7 @@ func (s *settings) plan() (listenerPlan, error) {
 
 // protocolOf gives the security protocol of a listener name, or "".
 func (s *settings) protocolOf(name string) string {
-	for _, entry := range s.securityProtocols {
+	for _, entry := range splitList(s.securityProtocols) {
 		if n, protocol, ok := strings.Cut(entry, ":"); ok && strings.EqualFold(n, name) {
 			return strings.ToUpper(protocol)
 		}

@@ -17,11 +17,11 @@ type settings struct {
 	rack                 string
 	clusterID            string
 	logDirs              []string
-	logDir               string
+	logDir               []string
 	listeners            []string
 	advertisedListeners  []string
 	controllerListeners  []string
-	securityProtocols    []string
+	securityProtocols    string
 	autoCreateTopics     bool
 	deleteTopics         bool
 	numPartitions        int32
@@ -33,7 +33,7 @@ type settings struct {
 	connectionsMaxIdle   time.Duration
 	maxConnections       int32
 	maxConnectionsPerIP  int32
-	maxPerIPOverrides    []string
+	maxPerIPOverrides    string
 	fetchMaxBytes        int32
 	fetchSessionSlots    int32
 	requestTimeout       time.Duration
@@ -89,7 +89,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "group.max.size", typ: typeInt, def: "2147483647", check: atLeast(1), bind: func(s *settings) any { return &s.groupMaxSize }, doc: "The most members a group may have."},
 	{name: "group.min.session.timeout.ms", typ: typeInt, def: "6000", bind: func(s *settings) any { return &s.groupMinSession }, doc: "The shortest session a member may ask for."},
 	{name: "inter.broker.listener.name", typ: typeString, null: true, doc: "Accepted; nodes talk over a port of their own."},
-	{name: "listener.security.protocol.map", typ: typeList, def: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", bind: func(s *settings) any { return &s.securityProtocols },
+	{name: "listener.security.protocol.map", typ: typeString, def: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", bind: func(s *settings) any { return &s.securityProtocols },
 		doc: "The security protocol of each listener name. PLAINTEXT is the one served."},
 	{name: "listeners", typ: typeList, def: "PLAINTEXT://127.0.0.1:9092", bind: func(s *settings) any { return &s.listeners },
 		doc: "Where to listen, as NAME://host:port. Port 0 is any free one. Kafka's default is every interface; ours is loopback."},
@@ -100,7 +100,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "log.cleaner.min.cleanable.ratio", typ: typeDouble, def: "0.5", dynamic: true, check: fraction, doc: "min.cleanable.dirty.ratio of topics that do not say."},
 	{name: "log.cleaner.min.compaction.lag.ms", typ: typeLong, def: "0", dynamic: true, check: atLeast(0), doc: "min.compaction.lag.ms of topics that do not say."},
 	{name: "log.cleanup.policy", typ: typeList, def: "delete", dynamic: true, check: listOf("compact", "delete"), doc: "cleanup.policy of topics that do not say."},
-	{name: "log.dir", typ: typeString, def: "/tmp/kafka-logs", bind: func(s *settings) any { return &s.logDir }, doc: "The older name of log.dirs."},
+	{name: "log.dir", typ: typeList, def: "/tmp/kafka-logs", bind: func(s *settings) any { return &s.logDir }, doc: "The older name of log.dirs."},
 	{name: "log.dirs", typ: typeList, null: true, bind: func(s *settings) any { return &s.logDirs }, doc: "The folder everything is kept in. One folder is used."},
 	{name: "log.flush.interval.messages", typ: typeLong, def: maxLong, dynamic: true, check: atLeast(1), doc: "flush.messages of topics that do not say."},
 	{name: "log.flush.interval.ms", typ: typeLong, null: true, dynamic: true, doc: "flush.ms of topics that do not say."},
@@ -125,7 +125,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "log.segment.delete.delay.ms", typ: typeLong, def: "60000", dynamic: true, check: atLeast(0), doc: "file.delete.delay.ms of topics that do not say."},
 	{name: "max.connections", typ: typeInt, def: "2147483647", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnections }, doc: "The most connections held at a time."},
 	{name: "max.connections.per.ip", typ: typeInt, def: "2147483647", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnectionsPerIP }, doc: "The most connections from one address."},
-	{name: "max.connections.per.ip.overrides", typ: typeList, def: "", dynamic: true, bind: func(s *settings) any { return &s.maxPerIPOverrides }, doc: "Other limits for single addresses, as address:limit."},
+	{name: "max.connections.per.ip.overrides", typ: typeString, def: "", dynamic: true, bind: func(s *settings) any { return &s.maxPerIPOverrides }, doc: "Other limits for single addresses, as address:limit."},
 	{name: "max.incremental.fetch.session.cache.slots", typ: typeInt, def: "1000", check: atLeast(0), bind: func(s *settings) any { return &s.fetchSessionSlots }, doc: "The most fetch sessions held at a time."},
 	{name: "max.request.partition.size.limit", typ: typeInt, def: "2000", check: atLeast(1), bind: func(s *settings) any { return &s.maxPartitionsPerPage }, doc: "The most partitions in one answer of DescribeTopicPartitions."},
 	{name: "message.max.bytes", typ: typeInt, def: "1048588", dynamic: true, check: atLeast(0), doc: "max.message.bytes of topics that do not say."},

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -167,5 +169,25 @@ func TestListenerPlans(t *testing.T) {
 		if !slices.Equal(listen, c.listen) || !slices.Equal(advertised, c.advertised) {
 			t.Errorf("%s: listen %q advertised %q", name, listen, advertised)
 		}
+	}
+}
+
+// What DescribeConfigs tells of a topic without configs is, word for word, what
+// Apache Kafka 4.3.1 told.
+func TestTopicConfigsAreThoseOfKafka(t *testing.T) {
+	want, err := os.ReadFile("testdata/topic-configs-kafka-4.3.1.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got strings.Builder
+	for _, c := range describeTopic(nil, mustSettings(t, nil)) {
+		fmt.Fprintf(&got, "%s|%s|%v|%v|", c.Name, *c.Value, c.Source, c.ConfigType)
+		for _, s := range c.ConfigSynonyms {
+			fmt.Fprintf(&got, " %s=%s(%v)", s.Name, *s.Value, s.Source)
+		}
+		got.WriteString("\n")
+	}
+	if diff := cmp.Diff(string(want), got.String()); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -137,7 +137,7 @@ func (s *server) connections() int {
 
 // connectionsFor is the limit of one address.
 func (s *settings) connectionsFor(ip string) int {
-	for _, entry := range s.maxPerIPOverrides {
+	for _, entry := range splitList(s.maxPerIPOverrides) {
 		address, limit, ok := cutLast(entry, ":")
 		if n, err := strconv.Atoi(limit); ok && err == nil && address == ip {
 			return n
