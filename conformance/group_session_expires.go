@@ -19,7 +19,7 @@ var groupSessionExpires = Case{
 			t.mustCode("SyncGroup", m.sync(map[string]string{m.id: "all"}).ErrorCode, codeNone)
 			return m
 		}
-		silent, alive := join(quiet), join(lively)
+		alive, silent := join(lively), join(quiet) // a join may take the initial rebalance delay
 		started := time.Now()
 		t.until("the silent member is gone", func() (string, bool) {
 			t.code("Heartbeat of the other", alive.heartbeat(), codeNone)
