@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"time"
 
@@ -10,13 +12,13 @@ import (
 
 // writing is what the writer keeps about the active segment besides the view.
 type writing struct {
-	log, rows, payload *handle
-	payloadSize        int64
-	reserved           int64     // space of .log is allocated up to here
-	began              time.Time // when the segment was made
-	firstTimestamp     int64     // of its first batch, ms; -1: none yet
-	rowBuf, batchBuf   []byte    // scratch
-	prepared           []Row     // scratch
+	log, rows        *handle
+	payloadSize      int64
+	reserved         int64     // space of .log is allocated up to here
+	began            time.Time // when the segment was made
+	firstTimestamp   int64     // of its first batch, ms; -1: none yet
+	rowBuf, batchBuf []byte    // scratch
+	prepared         []Row     // scratch
 }
 
 const (
@@ -25,8 +27,10 @@ const (
 )
 
 // Append stores entries at the end, all or none. It judges no sequence: what
-// consensus orders is stored (CheckBatch and Tentative judge before). Rows that
-// cannot be rebuilt from batches are synced before it returns; batches are not.
+// consensus orders is stored (CheckBatch and Tentative judge before). Void,
+// configuration and log-start rows are synced when it returns, as recovery could
+// not make them anew; batches, a noop that begins a term and the very first row
+// are not: that is what Sync is for.
 //
 // Errors: ErrMismatch, ErrCorrupt, ErrFailed, ErrClosed, those of the file system.
 func (l *Log) Append(entries []Entry) error {
@@ -103,72 +107,99 @@ func prepareRow(e *Entry, next int64) (Row, error) {
 	return row, err
 }
 
-// appendRun stores as many leading entries as one write of each file can take:
-// up to a roll, or up to a batch behind other kinds, whose rows must be synced
-// before (a lost row is rebuilt from the batches alone, see recover.go).
+// A run is what one write of each file stores: leading entries of a call.
+type run struct {
+	entries              []Entry
+	rows                 []Row
+	active               segment // as it will be
+	from, end            int64   // of the batches in .log
+	payloadFrom, payload int64   // of the payloads
+	others               bool    // holds rows that are no batches
+	synced               bool    // its rows must be on the disk before a later batch is written
+}
+
+// appendRun stores as many leading entries as one write of each file can take.
 func (l *Log) appendRun(entries []Entry, rows []Row) (n int, err error) {
 	cfg := l.Config()
-	v := l.view.Load()
-	active := v.active
-	if rows[0].Kind == KindBatch && l.mustRoll(&active, rows[0], cfg) {
+	active := &l.view.Load().active
+	if rows[0].Kind == KindBatch && l.mustRoll(active, rows[0], cfg) {
 		if err := l.roll(); err != nil {
 			return 0, err
 		}
-		active = l.view.Load().active
 	}
-	position, payload, others := active.size, l.w.payloadSize, false
-	for n < len(rows) {
-		row := &rows[n]
-		row.Position, row.PayloadPosition = position, int32(payload)
-		if row.Kind == KindBatch {
-			fits := position+int64(row.Size) <= int64(cfg.SegmentBytes) && row.NextOffset()-active.base <= math.MaxInt32
-			if n > 0 && (others || !fits) {
-				break
-			}
-			position += int64(row.Size)
-		} else {
-			others = true
-			payload += int64(row.Size)
-		}
-		n++
-	}
-	if err := l.write(entries[:n], rows[:n], &active, position, payload, others); err != nil {
+	r := l.nextRun(entries, rows, cfg)
+	if err := l.write(&r); err != nil {
 		return 0, err
 	}
-	l.install(rows[:n], active, cfg)
-	return n, nil
+	l.install(&r, cfg)
+	return len(r.rows), nil
+}
+
+// nextRun takes entries up to a roll, or up to a batch behind a row that must be
+// synced before it. Such a row is one whose place recovery could not know if it
+// were lost: any other kind but a noop that begins a term, which the term of the
+// batches behind it tells (see recovery.reindex), and the very first row.
+func (l *Log) nextRun(entries []Entry, rows []Row, cfg Config) run {
+	v := l.view.Load()
+	r := run{active: v.active, from: v.active.size, end: v.active.size, payloadFrom: l.w.payloadSize, payload: l.w.payloadSize}
+	term, n := v.lastTerm, 0
+	for ; n < len(rows); n++ {
+		row := &rows[n]
+		row.Position, row.PayloadPosition = r.end, int32(r.payload)
+		if row.Kind == KindBatch {
+			fits := r.end+int64(row.Size) <= int64(cfg.SegmentBytes) && row.NextOffset()-r.active.base <= math.MaxInt32
+			if n > 0 && (r.synced || !fits) {
+				break
+			}
+			r.end += int64(row.Size)
+		} else {
+			r.others = true
+			r.synced = r.synced || row.Index > 1 && (row.Kind != KindNoop || row.Term == term)
+			r.payload += int64(row.Size)
+		}
+		term = row.Term
+	}
+	r.entries, r.rows = entries[:n], rows[:n]
+	return r
 }
 
 // write brings a run to the files: batches, payloads, then rows.
-func (l *Log) write(entries []Entry, rows []Row, active *segment, size, payloadSize int64, others bool) error {
-	if err := l.writeBatches(entries, rows, active.size, size); err != nil {
+func (l *Log) write(r *run) error {
+	if err := l.writeBatches(r); err != nil {
 		return err
 	}
-	if payloadSize > l.w.payloadSize {
-		if err := l.writePayloads(entries, rows, active); err != nil {
+	if r.payload > r.payloadFrom {
+		if err := l.writePayloads(r); err != nil {
 			return err
 		}
 	}
 	buf := l.w.rowBuf[:0]
-	for _, row := range rows {
+	for _, row := range r.rows {
 		buf = appendRow(buf, row)
 	}
 	l.w.rowBuf = buf
-	if _, err := l.w.rows.WriteAt(buf, int64(active.rows)*rowSize); err != nil {
+	if _, err := l.w.rows.WriteAt(buf, int64(r.active.rows)*rowSize); err != nil {
 		return err
 	}
-	if others {
-		if err := l.syncRows(); err != nil {
+	if r.synced {
+		if err := l.syncRows(r); err != nil {
 			return l.fail(err)
 		}
 	}
-	l.w.payloadSize, active.size = payloadSize, size
-	active.rows += len(rows)
+	l.w.payloadSize = r.payload
+	r.active.size = r.end
+	r.active.rows += len(r.rows)
 	return nil
 }
 
-// syncRows makes the rows of the active segment last, and their file's name.
-func (l *Log) syncRows() error {
+// syncRows makes the rows of the active segment last, what they point to and
+// the names of the files.
+func (l *Log) syncRows(r *run) error {
+	if r.payload > 0 {
+		if err := l.syncFile(r.active.files.payload); err != nil {
+			return err
+		}
+	}
 	if err := l.w.rows.Sync(); err != nil {
 		return err
 	}
@@ -187,68 +218,72 @@ func (l *Log) syncRows() error {
 	return nil
 }
 
-// writeBatches writes the batches of a run that ends at position end.
-func (l *Log) writeBatches(entries []Entry, rows []Row, position, end int64) error {
-	if position == end {
+// writeBatches writes the batches of a run.
+func (l *Log) writeBatches(r *run) error {
+	if r.from == r.end {
 		return nil
 	}
-	if end > l.w.reserved {
-		if err := l.w.log.Preallocate(l.w.reserved, max(end, l.w.reserved+reserveStep)-l.w.reserved); err != nil {
+	if r.end > l.w.reserved {
+		reserve := max(r.end, l.w.reserved+reserveStep)
+		if err := l.w.log.Preallocate(l.w.reserved, reserve-l.w.reserved); err != nil {
 			return err
 		}
-		l.w.reserved = max(end, l.w.reserved+reserveStep)
+		l.w.reserved = reserve
 	}
-	if gathered := end - position; len(entries) > 1 && gathered <= maxGathered {
+	if len(r.entries) > 1 && r.end-r.from <= maxGathered {
 		buf := l.w.batchBuf[:0]
-		for i, e := range entries {
-			if rows[i].Kind == KindBatch {
+		for i, e := range r.entries {
+			if r.rows[i].Kind == KindBatch {
 				buf = append(buf, e.Data...)
 			}
 		}
 		l.w.batchBuf = buf
-		_, err := l.w.log.WriteAt(buf, position)
+		_, err := l.w.log.WriteAt(buf, r.from)
 		return err
 	}
-	for i, e := range entries {
-		if rows[i].Kind != KindBatch {
+	for i, e := range r.entries {
+		if r.rows[i].Kind != KindBatch {
 			continue
 		}
-		if _, err := l.w.log.WriteAt(e.Data, rows[i].Position); err != nil {
+		if _, err := l.w.log.WriteAt(e.Data, r.rows[i].Position); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// writePayloads writes and syncs what entries that are no batches carry.
-func (l *Log) writePayloads(entries []Entry, rows []Row, active *segment) error {
-	if l.w.payload == nil {
-		file, err := l.handles.create(active.files.payload)
-		if err != nil {
-			return err
-		}
-		l.w.payload = file
-		if err := l.fs.SyncDir(l.dir); err != nil {
-			return l.fail(err)
+// writePayloads writes what entries that are no batches carry.
+func (l *Log) writePayloads(r *run) error {
+	file, err := l.handles.acquire(r.active.files.payload)
+	if errors.Is(err, fs.ErrNotExist) {
+		if file, err = l.handles.create(r.active.files.payload); err == nil {
+			l.mu.Lock()
+			l.dirty.directory = true
+			l.mu.Unlock()
 		}
 	}
-	for i, e := range entries {
-		if rows[i].Kind == KindBatch || rows[i].Size == 0 {
+	if err != nil {
+		return err
+	}
+	defer l.handles.release(file)
+	for i, e := range r.entries {
+		if r.rows[i].Kind == KindBatch || r.rows[i].Size == 0 {
 			continue
 		}
-		if _, err := l.w.payload.WriteAt(e.Data, int64(rows[i].PayloadPosition)); err != nil {
+		if _, err := file.WriteAt(e.Data, int64(r.rows[i].PayloadPosition)); err != nil {
 			return err
 		}
 	}
-	return l.fail(l.w.payload.Sync())
+	return nil
 }
 
 // install makes stored rows count: it cannot fail.
-func (l *Log) install(rows []Row, active segment, cfg Config) {
+func (l *Log) install(r *run, cfg Config) {
 	now := time.Now()
+	active := &r.active
 	next := *l.view.Load()
 	l.mu.Lock()
-	for _, row := range rows {
+	for _, row := range r.rows {
 		if txn, ok := l.state.add(row, now); ok {
 			active.aborted = append(active.aborted, txn)
 		}
@@ -261,7 +296,8 @@ func (l *Log) install(rows []Row, active segment, cfg Config) {
 		}
 		next.lastTerm = row.Term
 	}
-	next.active = active
+	next.active = *active
+	l.dirty.rows = l.dirty.rows || r.others && !r.synced
 	l.view.Store(&next)
 	l.mu.Unlock()
 }

@@ -24,30 +24,30 @@ func (l *Log) Close() error {
 	closed := error(ErrClosed)
 	l.failed.Store(&closed)
 	l.tasks.Wait()
-	l.syncer.take()
-	defer l.syncer.give()
 	l.releaseWriting(&l.w)
-	if l.f.file != nil {
-		l.handles.release(l.f.file)
-		l.f.file = nil
-	}
 	return errors.Join(err, l.handles.close())
 }
 
 // lastFlush leaves a directory that needs no recovery and that Kafka's tools read.
 func (l *Log) lastFlush() error {
+	active := l.view.Load().active
+	l.mu.Lock()
+	waiting := l.dirty.rows || len(l.dirty.segments) > 0
+	l.mu.Unlock()
+	l.syncer.take()
+	flushed := l.f.base == active.base && l.f.position == active.size && l.f.noted == active.size
+	l.syncer.give()
+	if flushed && !waiting {
+		return nil
+	}
 	if err := l.flush(true); err != nil {
 		return err
 	}
-	active := l.view.Load().active
 	if err := l.writeIndexes(&active); err != nil {
 		return err
 	}
 	l.syncer.take()
 	defer l.syncer.give()
-	if err := l.writeEpochs(); err != nil {
-		return err
-	}
 	return l.writeFlushed()
 }
 
@@ -61,12 +61,6 @@ func (l *Log) Remove() error {
 	l.tasks.Wait()
 	l.releaseWriting(&l.w)
 	l.writer.give()
-	l.syncer.take()
-	if l.f.file != nil {
-		l.handles.release(l.f.file)
-		l.f.file = nil
-	}
-	l.syncer.give()
 	err := l.handles.close()
 	if err := l.fs.RemoveAll(l.dir); err != nil {
 		return err

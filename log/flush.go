@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io/fs"
-	"os"
 	"path/filepath"
 )
 
@@ -17,7 +16,6 @@ type flushed struct {
 	base     int64 // of a segment: all before it is on the disk
 	position int64 // and so are its batches up to here
 	noted    int64 // position in the file
-	file     *handle
 }
 
 const (
@@ -39,12 +37,14 @@ func decodeFlushed(b []byte) flushed {
 		return flushed{}
 	}
 	d := decoder{b: b[4:]}
-	return flushed{base: d.int64(), position: d.int64()}
+	f := flushed{base: d.int64(), position: d.int64()}
+	f.noted = f.position
+	return f
 }
 
 // Sync makes everything appended so far last: one fdatasync of the active
-// segment, unless segments were sealed meanwhile. Rows of batches are not
-// synced; recovery makes them from the batches (raft.md T4).
+// segment, unless segments were sealed or a term began meanwhile. Rows of
+// batches are not synced; recovery makes them from the batches (raft.md T4).
 //
 // Errors: those of the file system; after one the log takes no more writes,
 // as a second sync could answer for bytes that are gone.
@@ -62,7 +62,7 @@ func (l *Log) flush(active bool) error {
 	l.mu.Lock()
 	work := l.dirty
 	v := l.view.Load()
-	l.dirty = dirty{}
+	l.dirty = dirty{rows: work.rows && !active}
 	l.mu.Unlock()
 	for _, s := range work.segments {
 		if err := l.flushSealed(s); err != nil {
@@ -81,6 +81,9 @@ func (l *Log) flush(active bool) error {
 	}
 	position := int64(0)
 	if active {
+		if err := l.syncOthers(v, work.rows); err != nil {
+			return err
+		}
 		if l.f.base == v.active.base && l.f.position == v.active.size {
 			return nil
 		}
@@ -92,6 +95,19 @@ func (l *Log) flush(active bool) error {
 		return nil
 	}
 	return l.noteFlushed(v.active.base, position, len(work.segments) > 0)
+}
+
+// syncOthers syncs the active segment's rows and payloads, if rows wait for it.
+func (l *Log) syncOthers(v *view, wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	for _, name := range []string{v.active.files.payload, v.active.files.rows} {
+		if err := l.syncFile(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // flushSealed syncs the files of one sealed segment and the snapshot at its end.
@@ -124,19 +140,26 @@ func (l *Log) noteFlushed(base, position int64, now bool) error {
 }
 
 func (l *Log) writeFlushed() error {
-	if l.f.file == nil {
-		name := filepath.Join(l.dir, flushFile)
-		file, err := l.fs.OpenFile(name, os.O_RDWR|os.O_CREATE, filePerm)
-		if err != nil {
-			return err
-		}
-		l.f.file = l.handles.add(name, file, false)
-	}
-	if _, err := l.f.file.WriteAt(l.f.encode(), 0); err != nil {
+	if _, err := l.flushNote(); err != nil {
 		return fmt.Errorf("note what is flushed: %w", err)
 	}
 	l.f.noted = l.f.position
 	return nil
+}
+
+// flushNote writes the file and returns its path.
+func (l *Log) flushNote() (name string, err error) {
+	name = filepath.Join(l.dir, flushFile)
+	file, err := l.handles.acquire(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		file, err = l.handles.create(name)
+	}
+	if err != nil {
+		return name, err
+	}
+	defer l.handles.release(file)
+	_, err = file.WriteAt(l.f.encode(), 0)
+	return name, err
 }
 
 // unflush says durably that nothing from (base, position) on is flushed,
@@ -149,7 +172,7 @@ func (l *Log) unflush(base, position int64) error {
 	if err := l.writeFlushed(); err != nil {
 		return err
 	}
-	return l.f.file.Sync()
+	return l.syncFile(filepath.Join(l.dir, flushFile))
 }
 
 // writeEpochs replaces the leader-epoch checkpoint, in Kafka's own text form.

@@ -67,9 +67,8 @@ func (l *Log) reset(m meta) error {
 	for _, s := range old.all() {
 		l.discardSegment(s)
 	}
-	if l.f.file != nil {
-		l.handles.release(l.f.file)
-		l.f.file = nil
+	if err := l.handles.discard(filepath.Join(l.dir, flushFile)); err != nil {
+		return err
 	}
 	m, err := l.finishInstall(m)
 	if err != nil {

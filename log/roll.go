@@ -9,6 +9,7 @@ import (
 type dirty struct {
 	segments  []*segment // sealed, oldest first
 	directory bool       // files were made
+	rows      bool       // the active segment has rows that are no batches and not synced
 }
 
 // roll seals the active segment and begins the next at the log end. It writes
@@ -63,12 +64,12 @@ func (l *Log) newSegment(base int64, firstIndex uint64) (s segment, w writing, e
 
 // releaseWriting lets go of the active segment's files.
 func (l *Log) releaseWriting(w *writing) {
-	for _, file := range []*handle{w.log, w.rows, w.payload} {
+	for _, file := range []*handle{w.log, w.rows} {
 		if file != nil {
 			l.handles.release(file)
 		}
 	}
-	w.log, w.rows, w.payload = nil, nil, nil
+	w.log, w.rows = nil, nil
 }
 
 // writeIndexes writes the index files of the active segment, as they are when sealed.

@@ -135,22 +135,30 @@ func (l *Log) cutFiles(c cut) (w writing, err error) {
 	if w.rows, err = l.handles.acquire(files.rows); err != nil {
 		return w, err
 	}
-	if w.payload, err = l.handles.acquire(files.payload); err != nil {
-		w.payload = nil
-		if !errors.Is(err, fs.ErrNotExist) {
-			return w, err
-		}
-	}
 	if err = shorten(w.log, c.segment.size); err != nil {
 		return w, err
 	}
 	if err = shorten(w.rows, int64(c.segment.rows)*rowSize); err != nil {
 		return w, err
 	}
-	if w.payload != nil {
-		err = shorten(w.payload, c.payload)
-	}
+	err = l.shortenPayload(files.payload, c.payload)
 	return w, err
+}
+
+// shortenPayload cuts a payload file, if there is one.
+func (l *Log) shortenPayload(name string, size int64) error {
+	file, err := l.handles.acquire(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.handles.release(file)
+	if now, err := file.Size(); err != nil || now == size {
+		return err
+	}
+	return shorten(file, size)
 }
 
 // shorten cuts a file and makes that last.
