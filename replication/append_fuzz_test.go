@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,7 +56,7 @@ func TestAppendFuzz(t *testing.T) {
 	}
 }
 
-type fuzzCount struct{ leaderships, acked, duplicates, kicks, cuts, transfers, diskErrors, reopened int }
+type fuzzCount struct{ leaderships, acked, duplicates, kicks, cuts, transfers, diskErrors, reopened, powerCuts int }
 
 func (c *fuzzCount) add(o fuzzCount) {
 	c.leaderships += o.leaderships
@@ -66,11 +67,12 @@ func (c *fuzzCount) add(o fuzzCount) {
 	c.transfers += o.transfers
 	c.diskErrors += o.diskErrors
 	c.reopened += o.reopened
+	c.powerCuts += o.powerCuts
 }
 
 func (c fuzzCount) String() string {
-	return fmt.Sprintf("leaderships %d, batches acked %d, duplicates %d, kicks %d, cuts %d, transfers %d, disk errors %d, reopened %d",
-		c.leaderships, c.acked, c.duplicates, c.kicks, c.cuts, c.transfers, c.diskErrors, c.reopened)
+	return fmt.Sprintf("leaderships %d, batches acked %d, duplicates %d, kicks %d, cuts %d, transfers %d, disk errors %d, reopened %d (%d after a power cut)",
+		c.leaderships, c.acked, c.duplicates, c.kicks, c.cuts, c.transfers, c.diskErrors, c.reopened, c.powerCuts)
 }
 
 // A fuzz is one bubble of the judge.
@@ -79,6 +81,8 @@ type fuzz struct {
 	seed uint64
 	ctx  context.Context // ends when the nemesis does
 	over chan struct{}   // closed when a producer that is stuck must give up
+
+	ambush atomic.Bool // the next proposal to be stored meets a kick
 
 	mu         sync.Mutex
 	count      fuzzCount
@@ -127,6 +131,9 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 			cluster: newCluster(t, seed, Config{}, voters...), seed: seed, ctx: ctx, over: make(chan struct{}),
 			epochs: make(map[int32]bool), acked: make(map[ackKey]ackedBatch), seen: make(map[int64]uint32),
 		}
+		if seed%3 == 0 {
+			f.cfg.Fsync = FsyncAlways
+		}
 		f.temper(faulty)
 		for _, id := range f.members {
 			if !f.start(id) {
@@ -138,7 +145,11 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 		for _, id := range f.members {
 			watchers.Go(func() { f.watch(watch, id) })
 		}
-		for id := range int64(1 + f.intn(8)) {
+		crowd := 1 + f.intn(8)
+		if len(voters) == 1 {
+			crowd = 30 // rounds longer than what raft takes at once
+		}
+		for id := range int64(crowd) {
 			producers.Go(func() { (&fuzzProducer{f: f, id: id + 1}).run() })
 		}
 		f.nemesis()
@@ -170,22 +181,26 @@ func (f *fuzz) temper(faulty func(*order) ledger) {
 		if faulty != nil {
 			l = faulty(o)
 		}
-		if slow {
-			l = slowLedger{l, f}
-		}
-		return l
+		return pacedLedger{l, o, f, slow}
 	}
 }
 
-// slowLedger makes raft's goroutine dawdle before it stores a proposal.
-type slowLedger struct {
+// pacedLedger makes raft's goroutine dawdle before it stores a proposal, and
+// lets a kick come just then, with the rest of the round still in raft's queue.
+type pacedLedger struct {
 	ledger
-	f *fuzz
+	o    *order
+	f    *fuzz
+	slow bool
 }
 
-func (l slowLedger) claim(term, ticket, storeTerm uint64) *proposal {
-	if l.f.chance(10) {
-		time.Sleep(time.Duration(l.f.intn(1000)) * time.Microsecond)
+func (l pacedLedger) claim(term, ticket, storeTerm uint64) *proposal {
+	ambushed := l.f.ambush.CompareAndSwap(true, false)
+	if l.slow && l.f.chance(2) {
+		time.Sleep(time.Duration(l.f.intn(30)) * time.Millisecond)
+	}
+	if ambushed {
+		l.f.kick(l.o.p.node.cfg.NodeID)
 	}
 	return l.ledger.claim(term, ticket, storeTerm)
 }
@@ -209,7 +224,7 @@ func (f *fuzz) nemesis() {
 		case 8:
 			f.reopen(id)
 		case 9:
-			f.leaderless()
+			f.ambushLeader()
 		}
 	}
 }
@@ -259,8 +274,13 @@ func (f *fuzz) breakDisk(id int32) {
 	f.disk[id].SetRules()
 }
 
+// reopen closes a node and opens it again; with fsync=always it loses power instead.
 func (f *fuzz) reopen(id int32) {
 	f.count.reopened++
+	if f.cfg.Fsync == FsyncAlways {
+		f.mem[id].Crash([]vfs.CrashMode{vfs.Lost, vfs.Partly, vfs.Torn}[f.intn(3)], f.seed)
+		f.count.powerCuts++
+	}
 	f.stop(id)
 	time.Sleep(time.Duration(f.intn(200)) * time.Millisecond)
 	if f.chance(70) {
@@ -269,14 +289,12 @@ func (f *fuzz) reopen(id int32) {
 	f.start(id)
 }
 
-// leaderless kicks whoever leads, twice, so that proposals queue around it.
-func (f *fuzz) leaderless() {
-	if p := f.leader(); p != nil {
-		f.count.kicks += 2
-		id := p.node.cfg.NodeID
-		f.kick(id)
-		f.kick(f.anyone())
-	}
+// ambushLeader has whoever leads kicked while it stores, so that the rest of a
+// round waits in raft's queue for the end of its term (hard-02).
+func (f *fuzz) ambushLeader() {
+	f.count.kicks++
+	f.ambush.Store(true)
+	time.Sleep(time.Duration(f.intn(100)) * time.Millisecond)
 }
 
 // recover repairs everything and waits until all is acked and replicated.
@@ -573,7 +591,7 @@ func (p *fuzzProducer) send(to *Partition) {
 		}
 	}
 	p.pending = rest
-	time.Sleep(time.Duration(p.f.intn(20)) * time.Millisecond)
+	time.Sleep(time.Duration(p.f.intn(60)) * time.Millisecond)
 }
 
 // batch encodes a flight: the same bytes each time it is sent.

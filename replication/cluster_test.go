@@ -84,7 +84,7 @@ func (c *cluster) stop(id int32) {
 }
 
 func isDiskError(err error) bool {
-	return errors.Is(err, vfs.EIO) || errors.Is(err, vfs.ENOSPC) || errors.Is(err, log.ErrFailed)
+	return errors.Is(err, vfs.EIO) || errors.Is(err, vfs.ENOSPC) || errors.Is(err, log.ErrFailed) || errors.Is(err, vfs.ErrCrashed)
 }
 
 // partition is the replica on a node, nil while it is down.
