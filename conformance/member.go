@@ -31,7 +31,21 @@ func (t *T) newMember(group, instance string) *member {
 		m.c = t.dialNode(node)
 		return codeNone
 	})
+	t.members = append(t.members, m)
 	return m
+}
+
+// release makes members that a failed case left behind leave, so that their
+// group can be deleted.
+func (t *T) release(members []*member) {
+	for _, m := range members {
+		if m.id == "" {
+			continue
+		}
+		gone := t.newMember(m.group, "")
+		gone.id = m.id
+		t.observe("clean up member "+m.id, codeName(gone.leave()))
+	}
 }
 
 // joinRequest builds a JoinGroup at a version, negative for the newest.

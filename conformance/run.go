@@ -77,6 +77,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		})
 	}
 	for i := range cases {
+		if ctx.Err() != nil {
+			report.Results[i] = s.skip(cases[i], "the run was stopped")
+			continue
+		}
 		indexes <- i
 	}
 	close(indexes)
@@ -104,11 +108,10 @@ func (p *progress) write(s string) {
 // judge runs one case, cleans up after it and gives the verdict.
 func (s *suite) judge(ctx context.Context, c Case) Result {
 	started := time.Now()
-	r := Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level}
 	if reason := s.cluster.missing(c.Needs); reason != "" {
-		r.Verdict, r.Reason = Skip, reason
-		return r
+		return s.skip(c, reason)
 	}
+	r := Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level}
 	t := s.newT(ctx, c.ID)
 	panicked := t.runWithin(s.options.Timeout, c.Run)
 	r.Seconds = time.Since(started).Seconds()
@@ -119,6 +122,10 @@ func (s *suite) judge(ctx context.Context, c Case) Result {
 	r.Checks = t.checks
 	r.Verdict, r.Reason = s.verdict(c, t)
 	return r
+}
+
+func (s *suite) skip(c Case, reason string) Result {
+	return Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level, Verdict: Skip, Reason: reason}
 }
 
 func (s *suite) newT(ctx context.Context, id string) *T {
@@ -144,13 +151,16 @@ func (t *T) runWithin(timeout time.Duration, body func(*T)) (panicked any) {
 }
 
 // cleanUp deletes what the case made, with a time of its own: the case may
-// have used up its own.
+// have used up its own, or been stopped.
 func (s *suite) cleanUp(ctx context.Context, t *T) {
-	sweeper := &T{ctx: ctx, cluster: s.cluster, prefix: t.prefix, conns: map[int32]*conn{}}
+	sweeper := &T{ctx: context.WithoutCancel(ctx), cluster: s.cluster, prefix: t.prefix, conns: map[int32]*conn{}}
 	broken := sweeper.runWithin(patience, func(w *T) {
 		for _, tp := range t.topics {
 			code := w.deleteTopic(tp)
 			w.code("clean up topic "+tp.name, code, codeNone, codeUnknownTopicOrPartition)
+		}
+		if t.failed() {
+			w.release(t.members)
 		}
 		for _, g := range t.groups {
 			w.deleteGroup(g)

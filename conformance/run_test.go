@@ -3,7 +3,9 @@ package conformance
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -73,6 +75,25 @@ func answerTiny(r io.Reader, w io.Writer, self net.Addr) error {
 	binary.BigEndian.PutUint32(out, uint32(len(out)-4))
 	_, err := w.Write(out)
 	return err
+}
+
+// stopper ends a run as soon as it says something.
+type stopper func()
+
+func (s stopper) Write(b []byte) (int, error) {
+	s()
+	return len(b), nil
+}
+
+func TestStoppedRunReportsWhatItSkipped(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	report, err := Run(ctx, Options{Brokers: []string{serveTiny(t)}, Progress: stopper(cancel)})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+	if got := report.Count(Skip); got != len(Cases()) {
+		t.Errorf("%d skipped, want %d", got, len(Cases()))
+	}
 }
 
 func TestRunReportsPassFailAndSkip(t *testing.T) {

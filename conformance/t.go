@@ -35,6 +35,7 @@ type T struct {
 	clients []*kgo.Client
 	topics  []*topic
 	groups  []string
+	members []*member
 	checks  []Check
 	skipped string
 }
