@@ -174,28 +174,30 @@ func (r *recovery) take(s *segment, row Row) {
 //
 // Errors: ErrCorrupt when a row that was left says otherwise.
 func (r *recovery) reindex(s *segment, scan *scanner, survivors map[uint64]Row) (rebuilt []byte, err error) {
+	made := make(map[uint64]Row)
 	for s.size < scan.end {
 		b, err := scan.batch(s.size)
 		if err != nil {
-			if errors.Is(err, ErrCorrupt) {
-				err = nil
+			if !vanished(err) {
+				return nil, err
 			}
-			return rebuilt, ignoreEOF(err)
+			break
 		}
 		if b.BaseOffset() != r.next || uint64(uint32(b.LeaderEpoch())) != r.term || b.Checksum() != b.CRC() {
-			return rebuilt, nil
+			break
 		}
 		row, err := batchRow(b)
 		if err != nil {
-			return rebuilt, nil
+			break
 		}
 		row.Index, row.Term, row.Position, row.PayloadPosition = r.index+1, r.term, s.size, int32(r.log.w.payloadSize)
-		if left, ok := survivors[row.Index]; ok && left != row {
-			return nil, fmt.Errorf("%s: row %d says offset %d at %d, batches say offset %d at %d: %w",
-				s.files.rows, row.Index, left.BaseOffset, left.Position, row.BaseOffset, row.Position, ErrCorrupt)
-		}
-		rebuilt = appendRow(rebuilt, row)
+		rebuilt, made[row.Index] = appendRow(rebuilt, row), row
 		r.take(s, row)
+	}
+	for index, left := range survivors {
+		if row, ok := made[index]; ok && row != left || !ok && left.BaseOffset < r.next {
+			return nil, fmt.Errorf("%s: row %d says offset %d at %d, the batches say otherwise: %w", s.files.rows, index, left.BaseOffset, left.Position, ErrCorrupt)
+		}
 	}
 	return rebuilt, nil
 }
