@@ -41,7 +41,7 @@ type producing struct {
 // Versions: v3 transactional id; v7 zstd; v8 record errors (KIP-467); v9 flexible; v10 current leader (KIP-951); v11 TRANSACTION_ABORTABLE, v12 implicit adds (KIP-890); v13 topic ids (KIP-516).
 func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest) (protocol.Reply, error) {
 	if req.Version < 3 {
-		return nil, fmt.Errorf("Produce v%d: message sets were dropped: %w", req.Version, protocol.ErrClose) // advertised for librdkafka (KAFKA-18659)
+		return nil, fmt.Errorf("version %d of Produce: message sets were dropped: %w", req.Version, protocol.ErrClose) // advertised for librdkafka (KAFKA-18659)
 	}
 	resp, all := newProduceResponse(req)
 	set := b.topics.load()

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -85,7 +86,9 @@ func (t keyTable[S]) fill(s *S, values map[string]string) error {
 }
 
 // parse turns the text of a setting into int64, float64, bool, string or
-// []string and checks it. The messages are those of Kafka's ConfigDef.
+// []string and checks it.
+//
+// Errors: INVALID_CONFIG with the messages of Kafka's ConfigDef.
 func (k *key[S]) parse(value string) (any, error) {
 	v, err := parseValue(k.typ, value)
 	if err == nil && k.check != nil {
@@ -98,7 +101,7 @@ func (k *key[S]) parse(value string) (any, error) {
 	if k.sensitive {
 		shown = "[hidden]"
 	}
-	return nil, fmt.Errorf("Invalid value %s for configuration %s: %w", strings.TrimSpace(shown), k.name, err) //nolint:staticcheck // Kafka's wording
+	return nil, refuse(kerr.InvalidConfig, "Invalid value %s for configuration %s: %v", strings.TrimSpace(shown), k.name, err)
 }
 
 func parseValue(typ kmsg.ConfigType, value string) (any, error) {
@@ -111,7 +114,7 @@ func parseValue(typ kmsg.ConfigType, value string) (any, error) {
 		case "false":
 			return false, nil
 		}
-		return nil, errors.New("Expected value to be either true or false") //nolint:staticcheck // Kafka's wording
+		return nil, refuse(kerr.InvalidConfig, "Expected value to be either true or false")
 	case kmsg.ConfigTypeShort:
 		return parseInt(value, 16, "SHORT")
 	case kmsg.ConfigTypeInt:
@@ -121,7 +124,7 @@ func parseValue(typ kmsg.ConfigType, value string) (any, error) {
 	case kmsg.ConfigTypeDouble:
 		v, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return nil, errors.New("Not a number of type DOUBLE") //nolint:staticcheck // Kafka's wording
+			return nil, refuse(kerr.InvalidConfig, "Not a number of type DOUBLE")
 		}
 		return v, nil
 	case kmsg.ConfigTypeList:
@@ -133,7 +136,7 @@ func parseValue(typ kmsg.ConfigType, value string) (any, error) {
 func parseInt(value string, bits int, name string) (any, error) {
 	v, err := strconv.ParseInt(value, 10, bits)
 	if err != nil {
-		return nil, fmt.Errorf("Not a number of type %s", name) //nolint:staticcheck // Kafka's wording
+		return nil, refuse(kerr.InvalidConfig, "Not a number of type %s", name)
 	}
 	return v, nil
 }
@@ -189,7 +192,7 @@ func milliseconds(ms int64) time.Duration {
 func atLeast(least int64) func(any) error {
 	return func(v any) error {
 		if v.(int64) < least {
-			return fmt.Errorf("Value must be at least %d", least) //nolint:staticcheck // Kafka's wording
+			return refuse(kerr.InvalidConfig, "Value must be at least %d", least)
 		}
 		return nil
 	}
@@ -198,7 +201,7 @@ func atLeast(least int64) func(any) error {
 func between(least, most int64) func(any) error {
 	return func(v any) error {
 		if v.(int64) > most {
-			return fmt.Errorf("Value must be no more than %d", most) //nolint:staticcheck // Kafka's wording
+			return refuse(kerr.InvalidConfig, "Value must be no more than %d", most)
 		}
 		return atLeast(least)(v)
 	}
@@ -207,17 +210,17 @@ func between(least, most int64) func(any) error {
 // gzipLevel accepts -1, the library's own choice, and 1 to 9.
 func gzipLevel(v any) error {
 	if n := v.(int64); n != -1 && (n < 1 || n > 9) {
-		return errors.New("Value must be between 1 and 9 or equal to -1") //nolint:staticcheck // Kafka's wording
+		return refuse(kerr.InvalidConfig, "Value must be between 1 and 9 or equal to -1")
 	}
 	return nil
 }
 
 func fraction(v any) error {
 	if v.(float64) > 1 {
-		return errors.New("Value must be no more than 1") //nolint:staticcheck // Kafka's wording
+		return refuse(kerr.InvalidConfig, "Value must be no more than 1")
 	}
 	if !(v.(float64) >= 0) {
-		return errors.New("Value must be at least 0") //nolint:staticcheck // Kafka's wording
+		return refuse(kerr.InvalidConfig, "Value must be at least 0")
 	}
 	return nil
 }
@@ -227,7 +230,7 @@ func oneOf(words ...string) func(any) error {
 		if slices.Contains(words, v.(string)) {
 			return nil
 		}
-		return fmt.Errorf("String must be one of: %s", strings.Join(words, ", ")) //nolint:staticcheck // Kafka's wording
+		return refuse(kerr.InvalidConfig, "String must be one of: %s", strings.Join(words, ", "))
 	}
 }
 

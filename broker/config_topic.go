@@ -167,7 +167,7 @@ func throttled(name string) func(any) error {
 		for _, pair := range list {
 			partition, replica, ok := strings.Cut(pair, ":")
 			if !ok || strings.Trim(partition, "0123456789") != "" || strings.Trim(replica, "0123456789") != "" {
-				return fmt.Errorf("%s must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...", name)
+				return refuse(kerr.InvalidConfig, "%s must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...", name)
 			}
 		}
 		return nil
