@@ -2,12 +2,15 @@ package log
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/protocol/record"
 )
 
 // TestHard09ProducerExpiry: age counts from the append here, not from the
@@ -180,4 +183,52 @@ func TestHard33LogStart(t *testing.T) {
 	if _, err := l.CheckBatch(data(7, 0, 9, 1, 60, false), ProduceInfo{}); !errors.Is(err, kerr.OutOfOrderSequenceNumber) {
 		t.Errorf("gap in a log without records: %v", err)
 	}
+}
+
+// TestHard35LookupsInTheCleanPrefix: behind a compaction there are no rows; what
+// is asked by time or by epoch is found in the rewritten segments and the
+// epochs' own checkpoint, a restart later too.
+func TestHard35LookupsInTheCleanPrefix(t *testing.T) {
+	l := mustOpen(t, newDisk(), compactConfig)
+	for term := range uint64(3) {
+		putKind(t, l, 2*term+2, KindNoop, nil)
+		for i := range int64(60) {
+			at := int64(1_700_000_000_000) + int64(term)*60_000 + i*1000
+			put(t, l, keyed(record.NoProducer(), at, fmt.Sprintf("key%d=%d", i%7, i), fmt.Sprintf("only%d=%d", l.EndOffset(), i)))
+		}
+	}
+	if result := mustCompact(t, l, time.UnixMilli(1_700_001_000_000)); result.UpTo < 300 || l.Boundary().NextOffset != result.UpTo {
+		t.Fatalf("compacted up to %d of %d", result.UpTo, l.EndOffset())
+	}
+	check := func(l *Log) {
+		t.Helper()
+		var records []record.Record
+		for _, b := range batchesOf(t, l) {
+			for r, err := range b.Records(nil) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				records = append(records, r)
+			}
+		}
+		for i, r := range records {
+			if i > 0 && r.Timestamp == records[i-1].Timestamp {
+				continue
+			}
+			offset, timestamp, epoch, ok, err := l.OffsetForTime(r.Timestamp, l.EndOffset())
+			if err != nil || !ok || offset != r.Offset || timestamp != r.Timestamp || epoch != 2*int32(r.Offset/120)+2 {
+				t.Fatalf("time %d: offset %d of %d, epoch %d, %v, %v, want offset %d", r.Timestamp, offset, timestamp, epoch, ok, err, r.Offset)
+			}
+			if got := l.EpochFor(r.Offset); got != epoch {
+				t.Fatalf("offset %d is of epoch %d, want %d", r.Offset, got, epoch)
+			}
+		}
+		for asked, want := range map[int32]int64{2: 120, 3: 120, 4: 240, 6: 360} {
+			if _, end := l.EpochEnd(asked); end != want {
+				t.Errorf("epoch %d ends at %d, want %d", asked, end, want)
+			}
+		}
+	}
+	check(l)
+	check(reopened(t, l))
 }

@@ -89,11 +89,15 @@ func decodeMeta(b []byte) (m meta, err error) {
 	for range d.count(40) {
 		m.clean = append(m.clean, cleanFile{d.int64(), d.int64(), d.int64(), d.int64(), d.int64()})
 	}
-	if d.byte() != 0 {
+	switch d.byte() {
+	case 0:
+	case 1:
 		m.install = &install{producers: d.bytes()}
 		for range d.count(12) {
 			m.install.epochs = append(m.install.epochs, EpochStart{int32(d.uint32()), d.int64()})
 		}
+	default:
+		d.failed = true
 	}
 	if d.failed || len(d.b) > 0 || m.start < 0 || m.boundary.NextOffset < 0 {
 		return meta{}, fmt.Errorf("meta of %d bytes: %w", len(b), ErrCorrupt)
