@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -57,9 +58,15 @@ func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
 }
 
 // run serves until the peer leaves, breaks the protocol or is idle for too
-// long, or the server closes. It returns why, nil for an ordinary end.
-func (c *conn) run() error {
+// long, or the server closes. It returns why, nil for an ordinary end. A panic
+// is a bug of ours; it ends this connection and no other.
+func (c *conn) run() (err error) {
 	defer c.cancel(errPeerGone)
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		}
+	}()
 	for !c.server.closing.Load() {
 		frame, err := c.next()
 		if err != nil {

@@ -85,5 +85,8 @@ func writeFormat(files vfs.FS, dir string, content format) error {
 	if err := files.Rename(part, filepath.Join(dir, formatName)); err != nil {
 		return err
 	}
-	return files.SyncDir(dir)
+	if err := files.SyncDir(dir); err != nil {
+		return err
+	}
+	return files.SyncDir(filepath.Dir(dir)) // the folder itself is new
 }

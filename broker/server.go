@@ -17,7 +17,7 @@ import (
 
 // A server accepts connections on its listeners and runs a conn for each.
 //
-// mu guards conns and perIP. Every goroutine is counted in wg; stop waits for
+// mu guards what stands below it. Every goroutine is counted in wg; stop waits for
 // it. ctx ends when stop wants waiting requests to return.
 type server struct {
 	table    *protocol.Table
@@ -36,6 +36,8 @@ type server struct {
 	conns     map[*conn]struct{}
 	perIP     map[string]int
 	listeners []net.Listener
+	second    time.Time // when lines began to count
+	lines     int       // logged by tell since then
 }
 
 func newServer(table *protocol.Table, current func() *settings, logger *slog.Logger, buffers *bufferPool) *server {
@@ -88,7 +90,7 @@ func (s *server) admit(c net.Conn, name string) {
 	info.SetPrincipal("User:ANONYMOUS")
 	k := newConn(s, c, info)
 	if err := s.add(k, ip); err != nil {
-		s.logger.Warn("connection refused", "listener", name, "peer", c.RemoteAddr(), "error", err)
+		s.tell(slog.LevelWarn, "connection refused", "listener", name, "peer", c.RemoteAddr(), "error", err)
 		k.cancel(err)
 		_ = c.Close() // nothing was said on it
 		return
@@ -98,9 +100,29 @@ func (s *server) admit(c net.Conn, name string) {
 		s.remove(k, ip)
 		_ = c.Close() // run has told what went wrong
 		if err != nil && !s.closing.Load() {
-			s.logger.Info("connection closed", "listener", name, "peer", c.RemoteAddr(), "client_software", info.Software().Name, "error", err)
+			s.tell(slog.LevelInfo, "connection closed", "listener", name, "peer", c.RemoteAddr(), "client_software", info.Software().Name, "error", err)
 		}
 	})
+}
+
+// linesPerSecond bounds what hostile peers can make the server log.
+const linesPerSecond = 10
+
+// tell logs what a peer has caused, unless too much was logged this second.
+func (s *server) tell(level slog.Level, message string, attributes ...any) {
+	s.mu.Lock()
+	if now := time.Now(); now.Sub(s.second) >= time.Second {
+		s.second, s.lines = now, 0
+	}
+	s.lines++
+	lines := s.lines
+	s.mu.Unlock()
+	switch {
+	case lines < linesPerSecond:
+		s.logger.Log(s.ctx, level, message, attributes...)
+	case lines == linesPerSecond:
+		s.logger.Log(s.ctx, level, message+"; further lines of this second are left out", attributes...)
+	}
 }
 
 // add counts k in, unless a limit is reached.

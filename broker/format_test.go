@@ -1,0 +1,56 @@
+package broker
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"github.com/oncelog/oncelog/log/vfs"
+)
+
+func TestFolderIsRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		node int32
+		want error // nil: any
+		ok   bool
+	}{
+		"its own":            {`{"version":1,"node.id":3}`, 3, nil, true},
+		"of a newer program": {`{"version":2,"node.id":3}`, 3, ErrNewerFormat, false},
+		"of another node":    {`{"version":1,"node.id":4}`, 3, nil, false},
+		"damaged":            {`{"version":`, 3, nil, false},
+	} {
+		files := vfs.NewMem()
+		if err := files.MkdirAll("d", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		f, err := files.OpenFile("d/"+formatName, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.WriteAt([]byte(c.text), 0); err != nil {
+			t.Fatal(err)
+		}
+		err = checkFormat(files, "d", c.node)
+		if (err == nil) != c.ok || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestNewFolderIsMarkedWhole(t *testing.T) {
+	files := vfs.NewMem()
+	if err := files.MkdirAll("d", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkFormat(files, "d", 3); err != nil {
+		t.Fatal(err)
+	}
+	files.Crash(vfs.Lost, 0)
+	if err := checkFormat(files, "d", 3); err != nil {
+		t.Errorf("after a crash: %v", err)
+	}
+	if err := checkFormat(files, "d", 4); err == nil {
+		t.Error("another node's folder was accepted")
+	}
+}
