@@ -172,7 +172,7 @@ func (s *session) serveHTTP(addr string) (stop func(), err error) {
 	if s.http, err = net.Listen("tcp", addr); err != nil {
 		return func() {}, usage("HTTP address: %w", err)
 	}
-	server := &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: s.broker.Handler(), ReadHeaderTimeout: 10 * time.Second}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
