@@ -52,13 +52,23 @@ func (l *Log) Sync() error {
 	if err := l.usable(); err != nil {
 		return err
 	}
-	return l.fail(l.flush(true))
+	return l.flush(true)
 }
 
-// flush syncs sealed segments and, if wanted, the active one.
+// flush syncs sealed segments and, if wanted, the active one. An error stops
+// the log before another flush has its turn: that one must not note as flushed
+// what this one took over and did not bring to the disk.
 func (l *Log) flush(active bool) error {
 	l.syncer.take()
 	defer l.syncer.give()
+	if err := l.usable(); err != nil {
+		return err
+	}
+	return l.fail(l.flushDirty(active))
+}
+
+// flushDirty takes over what waits for a flush. The caller holds syncer.
+func (l *Log) flushDirty(active bool) error {
 	l.mu.Lock()
 	work := l.dirty
 	v := l.view.Load()
