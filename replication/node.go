@@ -161,7 +161,7 @@ func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error)
 
 func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 	p := &Partition{
-		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters),
+		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), sync: spec.Sync,
 		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
 		closing: make(chan struct{}),

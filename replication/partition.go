@@ -36,6 +36,8 @@ type Spec struct {
 	Topic  string // for messages
 	Voters []int32
 	Log    log.Config
+	// Sync has appends synced before they are answered, whatever Config.Fsync says.
+	Sync bool
 }
 
 // A Leadership says who leads a partition.
@@ -57,6 +59,7 @@ type Partition struct {
 	logger *slog.Logger
 	order  order
 	voters []int32             // to begin with; raft's configuration counts
+	sync   bool                // Spec.Sync
 	queue  *semaphore.Weighted // bytes of appends under way
 
 	group  atomic.Pointer[group]

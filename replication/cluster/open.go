@@ -24,6 +24,7 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 		Topic:  MetadataTopic,
 		Voters: voters,
 		Log:    log.Config{RetentionMs: log.Unlimited, RetentionBytes: log.Unlimited},
+		Sync:   true, // what a power cut took back would be granted again: producer ids above all (hard-39)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", MetadataTopic, err)

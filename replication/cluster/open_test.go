@@ -50,3 +50,40 @@ func runNode(t *testing.T, fs vfs.FS, dir string) {
 		create(t, m, "later", 1)
 	})
 }
+
+// Promise 19, hard-39: a power cut takes no grant of producer ids back, whatever
+// the node's own fsync policy. A producer that got an id again would have its
+// first batches taken for duplicates of the other's.
+func TestPowerLossTakesNoGrantBack(t *testing.T) {
+	disk := vfs.NewMem()
+	granted := int64(-1)
+	run := func(fn func(*testing.T, *Metadata)) {
+		synctest.Test(t, func(t *testing.T) {
+			node, err := replication.Open(replication.Config{NodeID: 1, FS: disk, Dir: "data"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m, err := Open(t.Context(), node, nil, disk, Config{NodeID: 1, Dir: "data"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantErr(t, m.WaitReady(t.Context()), nil)
+			fn(t, m)
+			_ = m.Close() // perhaps of a dead machine
+			_ = node.Close(context.WithoutCancel(t.Context()))
+		})
+	}
+	for range 3 {
+		run(func(t *testing.T, m *Metadata) {
+			if _, err := m.RegisterBroker(t.Context(), Broker{ID: 1}); err != nil {
+				t.Fatal(err)
+			}
+			first, n, err := m.AllocateProducerIDs(t.Context())
+			if err != nil || first < granted {
+				t.Errorf("got the block at %d, %v, ids below %d were granted before", first, err, granted)
+			}
+			granted = first + int64(n)
+			disk.Crash(vfs.Lost, 1)
+		})
+	}
+}
