@@ -16,7 +16,7 @@ type crashStep struct {
 	name string
 	run  func(l *Log) error
 	keep int // for a truncation, the entries that stay; else -1
-	adds int
+	adds []Entry
 	sync bool
 }
 
@@ -30,7 +30,7 @@ func crashWorkload() []crashStep {
 			index++
 			entries[i].Index, entries[i].Term, entries[i].LeaderAppend = index, term, true
 		}
-		steps = append(steps, crashStep{name: name, adds: len(entries), keep: -1, run: func(l *Log) error { return l.Append(entries) }})
+		steps = append(steps, crashStep{name: name, adds: entries, keep: -1, run: func(l *Log) error { return l.Append(entries) }})
 	}
 	batch := func(b []byte) Entry { return Entry{Kind: KindBatch, Data: b} }
 	flush := func() {
@@ -178,8 +178,15 @@ func judgeCrash(t *testing.T, l *Log, at crashStep, mode vfs.CrashMode, before [
 			t.Fatalf("after %q: entry %d is %s, want %s", at.name, i+1, left[i], before[i])
 		}
 	}
-	if extra := len(left) - len(before); extra > 0 && (!stopped || extra > at.adds) {
-		t.Fatalf("after %q: %d entries more than were stored", at.name, extra)
+	extra := left[min(len(left), len(before)):]
+	if len(extra) > 0 && (!stopped || len(extra) > len(at.adds)) {
+		t.Fatalf("after %q: %d entries more than were stored", at.name, len(extra))
+	}
+	for i, got := range extra {
+		e := at.adds[i]
+		if want := describeEntry(Row{Index: e.Index, Term: e.Term, Kind: e.Kind, BaseOffset: e.BaseOffset}, e.Data); got != want {
+			t.Fatalf("after %q: entry of the interrupted append is %s, want %s", at.name, got, want)
+		}
 	}
 }
 
