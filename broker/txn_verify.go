@@ -70,6 +70,9 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	}
 	for i, err := range b.txns.Ensure(ctx, request) {
 		errs[ask[i]] = err
+		if one := &batches[ask[i]]; err != nil {
+			one.log().Withdraw(one.producerID, one.guard, one.firstSequence)
+		}
 	}
 	return errs
 }
