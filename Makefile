@@ -1,11 +1,12 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, LEADERSHIPS and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
+LEADERSHIPS ?= 2000
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/...
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients
+.PHONY: build test race check cross golden fuzz bench conform kgo clients judge
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
@@ -13,6 +14,7 @@ build: ## the binary, in bin/
 test: ## everything that needs no network and no other program
 	$(GO) test -shuffle=on -timeout 10m ./...
 
+race: export ONCELOG_FUZZ_SECONDS = 10
 race: ## the packages with goroutines, under the race detector
 	$(GO) test -race -short -timeout 15m $(RACE)
 
@@ -27,10 +29,13 @@ cross: ## laptops: darwin, windows, linux on amd64 and arm64
 		echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/oncelog || exit 1; done
 
 golden: ## rewrite the golden files; read the diff before you commit it
-	$(GO) test ./txn/... ./broker/... ./cmd/... -golden
+	$(GO) test ./txn ./broker -golden
 
 fuzz: ## each fuzz target for FUZZTIME
 	tools/fuzz.sh $(FUZZTIME)
+
+judge: ## the append fuzz: three replicas, idempotent producers, everything that may happen to them
+	$(GO) test -count=1 -run '^TestAppendFuzz$$' -v -timeout 30m ./replication -leaderships $(LEADERSHIPS)
 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...

@@ -187,3 +187,28 @@ func TestOneProcessForOneFolder(t *testing.T) {
 		t.Errorf("exit %d, errors %q; want a refusal that names %s", code, errOut, dir)
 	}
 }
+
+// TestDumpOffline reads the files of a broker that was killed.
+func TestDumpOffline(t *testing.T) {
+	dir := t.TempDir()
+	p := start(t, "dev", "--headless", "--port", "0", "--log-dirs", dir)
+	for _, args := range [][]string{{}, {"--txn", "t-1"}, {"--txn", "t-1", "--abort"}} {
+		if code, _, errOut := execute(t, "first-line\nsecond-line\n", append([]string{"produce", "orders", "-b", p.Bootstrap}, args...)...); code != exitOK {
+			t.Fatalf("produce %v: exit %d, %s", args, code, errOut)
+		}
+	}
+	p.kill()
+	code, out, errOut := 0, "", ""
+	folders, err := filepath.Glob(filepath.Join(dir, "*-0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range folders {
+		if code, out, errOut = execute(t, "", "log", "dump", folder, "--deep"); strings.Contains(out, "first-line") {
+			break
+		}
+	}
+	if code != exitOK || strings.Count(out, "= second-line") != 3 || !strings.Contains(out, "COMMIT") || !strings.Contains(out, "ABORT") {
+		t.Errorf("exit %d, %s, dump:\n%s", code, errOut, out)
+	}
+}

@@ -284,7 +284,7 @@ func (d *dumper) batch(b record.Batch, file string, position int64) error {
 			fmt.Fprintf(d.out, "  ! %s\n", r.Problem)
 			continue
 		}
-		fmt.Fprintf(d.out, "  %d  %v = %v\n", r.Offset, r.Key, r.Value)
+		fmt.Fprintf(d.out, "  %d  %v = %v\n", r.Offset, orNull(r.Key), orNull(r.Value))
 	}
 	return nil
 }
@@ -361,6 +361,14 @@ func (d *dumper) content(b record.Batch) []recordRow {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// orNull shows what is not there as null.
+func orNull(v any) any {
+	if v == nil {
+		return "null"
+	}
+	return v
 }
 
 // textOf shows bytes as text and null as null.
