@@ -24,6 +24,9 @@ type devFlags struct {
 	logDirs  string
 }
 
+// rebalanceDelay is how long a new group waits for more members.
+const rebalanceDelay = "group.initial.rebalance.delay.ms"
+
 // devPrefix begins the name of every temporary folder that dev makes.
 const devPrefix = "oncelog-dev-"
 
@@ -33,7 +36,8 @@ func (a *app) devCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Run a development broker, free of configuration",
 		Long: `Run a development broker on localhost. Its data lies in a temporary folder that is
-removed at the end, unless --log-dirs names one to keep.`,
+removed at the end, unless --log-dirs names one to keep. Settings are Kafka's defaults,
+but for group.initial.rebalance.delay.ms=0: a group's first member waits for no others.`,
 		Example: "  oncelog dev --topic orders:3\n  oncelog dev --port 0 --headless -o json",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -92,6 +96,9 @@ func (f *devFlags) devProperties(portGiven bool) (map[string]string, error) {
 	}
 	if _, configured := properties["listeners"]; portGiven || !configured {
 		properties["listeners"] = fmt.Sprintf("PLAINTEXT://localhost:%d", f.port)
+	}
+	if _, configured := properties[rebalanceDelay]; !configured {
+		properties[rebalanceDelay] = "0" // a lone developer's first consumer need not wait for others
 	}
 	if f.logDirs != "" {
 		properties["log.dirs"] = f.logDirs
