@@ -11,6 +11,9 @@ import (
 // version 0 and four numbers. Source: org.apache.kafka.storage.internals.log.AbortedTxn.
 const abortedSize = 34
 
+// maxKept bounds the entries that a sealed segment keeps in memory once read.
+const maxKept = 4096
+
 func encodeAborted(list []AbortedTxn) []byte {
 	be := binary.BigEndian
 	b := make([]byte, 0, len(list)*abortedSize)
@@ -73,9 +76,12 @@ func (l *Log) abortedOf(s *segment) ([]AbortedTxn, error) {
 	if s.active {
 		return s.aborted, nil
 	}
+	if known := s.ended.Load(); known != nil {
+		return *known, nil
+	}
 	b, err := l.readShared(s.files.txn)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		b, err = nil, nil
 	}
 	if err != nil {
 		return nil, err
@@ -83,6 +89,9 @@ func (l *Log) abortedOf(s *segment) ([]AbortedTxn, error) {
 	list, err := decodeAborted(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.files.txn, err)
+	}
+	if len(list) <= maxKept {
+		s.ended.Store(&list)
 	}
 	return list, nil
 }

@@ -22,7 +22,8 @@ type writing struct {
 }
 
 const (
-	reserveStep = 16 << 20 // .log space allocated ahead
+	minReserve  = 64 << 10 // .log space allocated ahead, at least
+	maxReserve  = 16 << 20 // and at most
 	maxGathered = 1 << 20  // batches of one call below this are written by one pwrite
 )
 
@@ -223,12 +224,8 @@ func (l *Log) writeBatches(r *run) error {
 	if r.from == r.end {
 		return nil
 	}
-	if r.end > l.w.reserved {
-		reserve := max(r.end, l.w.reserved+reserveStep)
-		if err := l.w.log.Preallocate(l.w.reserved, reserve-l.w.reserved); err != nil {
-			return err
-		}
-		l.w.reserved = reserve
+	if err := l.reserve(r.end); err != nil {
+		return err
 	}
 	if len(r.entries) > 1 && r.end-r.from <= maxGathered {
 		buf := l.w.batchBuf[:0]
@@ -249,6 +246,25 @@ func (l *Log) writeBatches(r *run) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// reserve allocates space ahead of a write that ends at a position: as much again
+// as is there, so that a small partition holds little that it may never use.
+func (l *Log) reserve(end int64) error {
+	if end <= l.w.reserved {
+		return nil
+	}
+	cfg := l.Config()
+	ahead := min(max(end, minReserve), maxReserve)
+	if cfg.Preallocate {
+		ahead = int64(cfg.SegmentBytes)
+	}
+	upTo := max(end, min(l.w.reserved+ahead, int64(cfg.SegmentBytes)))
+	if err := l.w.log.Preallocate(l.w.reserved, upTo-l.w.reserved); err != nil {
+		return err
+	}
+	l.w.reserved = upTo
 	return nil
 }
 

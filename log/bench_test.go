@@ -83,3 +83,61 @@ func benchLog(b *testing.B) *Log {
 	})
 	return l
 }
+
+// BenchmarkOpen reopens a log of the given number of batches, closed well or not.
+func BenchmarkOpen(b *testing.B) {
+	for _, batches := range []int{0, 50_000} {
+		b.Run(fmt.Sprintf("batches=%d", batches), func(b *testing.B) {
+			dir := b.TempDir()
+			l := openOn(b, dir, vfs.OS, Config{})
+			for range batches {
+				put(b, l, plain(1, 100))
+			}
+			if err := l.Close(); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				l, err := Open(dir, Config{}, Options{FS: vfs.OS})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := l.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCreate makes a new log with its first two entries, as a new partition does.
+func BenchmarkCreate(b *testing.B) {
+	dir := b.TempDir()
+	n := 0
+	for b.Loop() {
+		n++
+		l, err := Open(fmt.Sprintf("%s/%d", dir, n), Config{}, Options{FS: vfs.OS})
+		if err != nil {
+			b.Fatal(err)
+		}
+		putKind(b, l, 1, KindConfiguration, []byte("voters"))
+		putKind(b, l, 2, KindNoop, nil)
+		if err := l.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRow looks rows up that are not in memory any more.
+func BenchmarkRow(b *testing.B) {
+	l := benchLog(b)
+	for range 20_000 {
+		put(b, l, plain(1, 10))
+	}
+	b.ReportAllocs()
+	for index := uint64(1); b.Loop(); index = index%15_000 + 1 {
+		if _, err := l.Row(index); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

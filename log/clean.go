@@ -66,6 +66,9 @@ func (l *Log) scanSegment(ctx context.Context, s *segment, fn func(record.Batch)
 		if err := errors.Join(ctx.Err(), l.usable()); err != nil {
 			return err
 		}
+		if l.closing.Load() {
+			return ErrClosed
+		}
 		b, err := scan.batch(position)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.files.log, err)
@@ -330,7 +333,7 @@ func (c *cleaning) openOutput() error {
 	if err != nil {
 		return err
 	}
-	c.out = &cleanOutput{segment: segment{files: files, base: c.begin, clean: true, sparse: newSparse(), hints: new(hints)}, file: file}
+	c.out = &cleanOutput{segment: segment{files: files, base: c.begin, clean: true, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}, file: file}
 	return nil
 }
 

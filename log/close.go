@@ -10,6 +10,9 @@ import (
 //
 // Errors: those of the file system; the log is closed all the same.
 func (l *Log) Close() error {
+	l.closing.Store(true)
+	l.cleaner.take()
+	defer l.cleaner.give()
 	l.writer.take()
 	defer l.writer.give()
 	err := l.usable()
@@ -53,6 +56,9 @@ func (l *Log) lastFlush() error {
 
 // Remove closes the log and deletes its directory.
 func (l *Log) Remove() error {
+	l.closing.Store(true)
+	l.cleaner.take()
+	defer l.cleaner.give()
 	l.writer.take()
 	closed := error(ErrClosed)
 	if l.failed.Load() == nil {

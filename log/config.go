@@ -12,7 +12,7 @@ type Config struct {
 	SegmentMs          time.Duration // 0: 7 days (segment.ms)
 	IndexIntervalBytes int32         // 0: 4096 (index.interval.bytes)
 	IndexMaxBytes      int32         // 0: 10 MiB (segment.index.bytes)
-	Preallocate        bool          // false: reserve 16 MiB ahead; true: the whole segment (preallocate)
+	Preallocate        bool          // false: reserve a part ahead; true: the whole segment (preallocate)
 
 	CleanupCompact bool          // cleanup.policy holds compact
 	CleanupDelete  bool          // cleanup.policy holds delete; both false means delete

@@ -45,6 +45,7 @@ type Log struct {
 	f       flushed // guarded by syncer
 	cleaner turn    // one compaction at a time; taken before writer
 	tasks   sync.WaitGroup
+	closing atomic.Bool // ends a compaction under way
 
 	mu    sync.Mutex
 	cfg   Config

@@ -171,7 +171,7 @@ func cleanName(generation uint32) string { return fmt.Sprintf("%s%08d", cleanDir
 func (l *Log) cleanSegments(m meta) (list []*segment) {
 	dir := filepath.Join(l.dir, cleanName(m.generation))
 	for _, c := range m.clean {
-		s := &segment{files: filesOf(dir, c.base), base: c.base, next: c.next, size: c.size, clean: true, sparse: newSparse(), hints: new(hints)}
+		s := &segment{files: filesOf(dir, c.base), base: c.base, next: c.next, size: c.size, clean: true, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}
 		s.maxTimestamp, s.maxOffset = c.maxTimestamp, c.maxOffset
 		list = append(list, s)
 	}
@@ -263,7 +263,7 @@ func (l *Log) epochsUpTo(v *view, term uint64) (epochs, error) {
 // trust takes a sealed segment that was flushed as its first and last row say.
 func (r *recovery) trust(base int64) error {
 	l := r.log
-	s := &segment{files: filesOf(l.dir, base), base: base, firstIndex: r.index + 1, sparse: newSparse(), hints: new(hints)}
+	s := &segment{files: filesOf(l.dir, base), base: base, firstIndex: r.index + 1, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}
 	size := func(name string) (n int64) {
 		info, err := l.fs.Stat(name)
 		if err == nil {

@@ -13,7 +13,7 @@ import (
 // whose rows were lost, then nothing.
 func (r *recovery) segment(base int64, last bool) error {
 	l := r.log
-	s := segment{files: filesOf(l.dir, base), base: base, next: base, firstIndex: r.index + 1, sparse: newSparse(), hints: new(hints), active: true}
+	s := segment{files: filesOf(l.dir, base), base: base, next: base, firstIndex: r.index + 1, sparse: newSparse(), hints: new(hints), ended: new(abortedList), active: true}
 	w, err := l.openSegment(s.files)
 	if err != nil {
 		return err

@@ -26,6 +26,10 @@ func (l *Log) roll() error {
 	}
 	sealed := old
 	sealed.active, sealed.index, sealed.times, sealed.aborted = false, nil, nil, nil
+	if err := l.w.log.Truncate(old.size); err != nil { // gives reserved space back
+		return err
+	}
+	l.w.reserved = old.size
 	fresh, files, err := l.newSegment(old.next, old.lastIndex()+1)
 	if err != nil {
 		return err
@@ -48,7 +52,7 @@ func (l *Log) roll() error {
 
 // newSegment makes the files of an empty active segment.
 func (l *Log) newSegment(base int64, firstIndex uint64) (s segment, w writing, err error) {
-	s = segment{files: filesOf(l.dir, base), base: base, next: base, firstIndex: firstIndex, sparse: newSparse(), active: true, hints: new(hints)}
+	s = segment{files: filesOf(l.dir, base), base: base, next: base, firstIndex: firstIndex, sparse: newSparse(), active: true, hints: new(hints), ended: new(abortedList)}
 	if err := l.handles.discard(s.files.payload); err != nil {
 		return s, w, err
 	}

@@ -26,12 +26,16 @@ type segment struct {
 
 	sparse               // index and times are those of the active segment; a sealed one has them in its files
 	aborted []AbortedTxn // as index: what its .txnindex will hold
+	ended   *abortedList // of a sealed segment, once read
 	active  bool
 	hints   *hints
 }
 
 // lastIndex is the newest index of the segment, firstIndex-1 if it has none.
 func (s *segment) lastIndex() uint64 { return s.firstIndex + uint64(s.rows) - 1 }
+
+// abortedList keeps the short list of a sealed segment's aborted transactions.
+type abortedList struct{ atomic.Pointer[[]AbortedTxn] }
 
 // hints remembers where batches begin that were read up to, so that a reader
 // who goes on needs no index. Both halves fit in 32 bits as segments are < 2 GiB.

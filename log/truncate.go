@@ -174,7 +174,7 @@ func shorten(file *handle, size int64) error {
 func (l *Log) rebuild(c cut) error {
 	v := *l.view.Load()
 	s := c.segment
-	s.active, s.sparse, s.aborted, s.hints = true, newSparse(), nil, new(hints)
+	s.active, s.sparse, s.aborted, s.hints, s.ended = true, newSparse(), nil, new(hints), new(abortedList)
 	var sealed []*segment
 	for _, old := range v.sealed {
 		if old.base < s.base {
