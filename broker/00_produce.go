@@ -208,6 +208,7 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 const reverify = 3
 
 func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, p *producing) {
+	park(ctx, p.partition, time.Duration(req.TimeoutMillis)*time.Millisecond)
 	transactional := p.batch.IsTransactional()
 	for attempt := 1; ; attempt++ {
 		p.done, p.err = p.partition.Append(ctx, replication.Append{

@@ -95,6 +95,7 @@ func (r *fetchReply) refuseAll(err error) {
 func (r *fetchReply) wait(ctx context.Context, maxWait time.Duration) {
 	var timer *time.Timer
 	var moved []<-chan struct{}
+	began := time.Now()
 	for {
 		set := r.b.topics.load()
 		moved = moved[:0]
@@ -107,6 +108,7 @@ func (r *fetchReply) wait(ctx context.Context, maxWait time.Duration) {
 				continue // the others are waited for all the same, as Kafka does
 			}
 			if waits {
+				park(ctx, item.partition, min(maxWait, parkTime)-time.Since(began))
 				moved = append(moved, item.partition.Moved())
 			}
 			r.look(item)

@@ -32,6 +32,8 @@ const readCommitted = 1
 //
 //   - The latest offset is the high watermark, or the last stable offset for
 //     readers of committed data.
+//   - Where nobody leads yet it waits up to 500 ms, and then answers
+//     OFFSET_NOT_AVAILABLE, below v5 LEADER_NOT_AVAILABLE.
 //   - A time that no visible record has reached answers offset -1, timestamp -1.
 //   - There is no tiered storage: the earliest local offset is the earliest, and
 //     nothing is tiered or pending.
@@ -39,7 +41,9 @@ const readCommitted = 1
 // Versions: v2 isolation level; v4 current leader epoch; v7 max timestamp
 // (KIP-734); v8 earliest local (KIP-405); v9 latest tiered (KIP-1005); v11
 // earliest pending upload (KIP-1023).
-func (b *Broker) listOffsets(_ context.Context, req *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) error {
+func (b *Broker) listOffsets(ctx context.Context, req *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) error {
+	ctx, cancel := context.WithTimeout(ctx, parkTime) // for all partitions together
+	defer cancel()
 	type place struct {
 		topic     string
 		partition int32
@@ -58,7 +62,7 @@ func (b *Broker) listOffsets(_ context.Context, req *kmsg.ListOffsetsRequest, re
 			answer.Partition = p.Partition
 			err := error(kerr.InvalidRequest)
 			if asked[place{t.Topic, p.Partition}] == 1 {
-				err = b.listOffset(req, t.Topic, p, &answer)
+				err = b.listOffset(ctx, req, t.Topic, p, &answer)
 			}
 			answer.ErrorCode = protocol.Code(err)
 			topic.Partitions = append(topic.Partitions, answer)
@@ -69,11 +73,12 @@ func (b *Broker) listOffsets(_ context.Context, req *kmsg.ListOffsetsRequest, re
 }
 
 // listOffset answers for one partition.
-func (b *Broker) listOffset(req *kmsg.ListOffsetsRequest, topic string, asked kmsg.ListOffsetsRequestTopicPartition, answer *kmsg.ListOffsetsResponseTopicPartition) error {
+func (b *Broker) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, topic string, asked kmsg.ListOffsetsRequestTopicPartition, answer *kmsg.ListOffsetsResponseTopicPartition) error {
 	p, err := b.partitionByName(topic, asked.Partition)
 	if err != nil {
 		return err
 	}
+	park(ctx, p, parkTime)
 	if err := b.listing(p, asked.CurrentLeaderEpoch, req.Version); err != nil {
 		return err
 	}
@@ -92,13 +97,13 @@ func (b *Broker) listOffset(req *kmsg.ListOffsetsRequest, topic string, asked km
 	return err
 }
 
-// listing is leading, but a leader that does not serve yet is named as such
-// (hard-31).
+// listing is leading, but where nobody leads yet the client is not sent
+// elsewhere (hard-31, KIP-207).
 func (b *Broker) listing(p *replication.Partition, epoch int32, version int16) error {
 	l := p.Leadership()
 	err := b.leading(p, epoch)
 	switch {
-	case err == nil || l.Leader != b.nodeID() || l.Ready:
+	case err == nil || l.Leader >= 0:
 		return err
 	case version >= 5:
 		return kerr.OffsetNotAvailable

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -27,6 +28,21 @@ func (b *Broker) leading(p *replication.Partition, currentEpoch int32) error {
 		return fmt.Errorf("leader epoch %d, this leader knows only %d: %w", currentEpoch, l.Epoch, kerr.UnknownLeaderEpoch)
 	}
 	return nil
+}
+
+// parkTime bounds how long a request waits for a partition whose leader is not
+// known: it may be elected already, and commit the first entry of its term.
+const parkTime = 500 * time.Millisecond
+
+// park waits while nobody is known to lead the partition, parkTime at most
+// (hard-31). What comes then is for the caller to find out.
+func park(ctx context.Context, p *replication.Partition, timeout time.Duration) {
+	if p.Leadership().Leader >= 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, min(timeout, parkTime))
+	defer cancel()
+	_ = p.WaitReady(ctx) // its error says that it does not lead, which the caller sees
 }
 
 // partitionByName finds a partition that requests name by its topic's name.
