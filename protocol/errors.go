@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -27,8 +28,9 @@ func Code(err error) int16 {
 	return kerr.UnknownServerError.Code
 }
 
-// Message is the text that goes beside Code(err), nil for nil. What Code does
-// not know is not told to the peer.
+// Message is the text that goes beside Code(err), nil for nil: what was seen,
+// without the name of the code at its end, or what the code means. What Code
+// does not know is not told to the peer.
 func Message(err error) *string {
 	if err == nil {
 		return nil
@@ -37,7 +39,12 @@ func Message(err error) *string {
 	var known *kerr.Error
 	switch {
 	case errors.As(err, &known):
-		text = err.Error()
+		text = known.Description
+		if why, ok := strings.CutSuffix(err.Error(), known.Error()); !ok {
+			text = err.Error()
+		} else if why = strings.TrimSuffix(why, ": "); why != "" {
+			text = why // the code stands beside it
+		}
 	case ended(err):
 		text = kerr.RequestTimedOut.Description
 	}

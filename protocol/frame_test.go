@@ -103,8 +103,9 @@ func TestCodeAndMessage(t *testing.T) {
 		message string
 	}{
 		{nil, 0, ""},
-		{kerr.NotLeaderForPartition, 6, "NOT_LEADER_FOR_PARTITION: "},
-		{fmt.Errorf("sequence 7, want 5: %w", kerr.OutOfOrderSequenceNumber), 45, "sequence 7, want 5: "},
+		{kerr.NotLeaderForPartition, 6, kerr.NotLeaderForPartition.Description},
+		{fmt.Errorf("sequence 7, want 5: %w", kerr.OutOfOrderSequenceNumber), 45, "sequence 7, want 5"},
+		{fmt.Errorf("%w: disk", kerr.KafkaStorageError), 56, "KAFKA_STORAGE_ERROR: "},
 		{context.DeadlineExceeded, 7, "The request timed out."},
 		{fmt.Errorf("wait: %w", context.Canceled), 7, "The request timed out."},
 		{secret, -1, kerr.UnknownServerError.Description},
