@@ -28,12 +28,16 @@ func (b *Broker) createTopics(ctx context.Context, req *kmsg.CreateTopicsRequest
 		named[t.Topic]++
 	}
 	for _, t := range req.Topics {
+		if named[t.Topic] == 0 {
+			continue // a name that stands twice is refused once
+		}
 		answer := newTopicAnswer(t.Topic)
 		var made cluster.Topic
 		err := refuse(kerr.InvalidRequest, "Duplicate topic name.")
 		if named[t.Topic] == 1 {
 			made, err = b.createTopic(ctx, t, req.ValidateOnly)
 		}
+		named[t.Topic] = 0
 		if err == nil {
 			b.describeCreated(&answer, made)
 		}

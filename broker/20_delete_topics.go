@@ -28,17 +28,44 @@ func (b *Broker) deleteTopics(ctx context.Context, req *kmsg.DeleteTopicsRequest
 		one.Topic = &req.TopicNames[i]
 		asked = append(asked, one)
 	}
+	named := make(map[topicKey]int, len(asked))
 	for _, t := range asked {
+		named[keyOf(t)]++
+	}
+	for _, t := range asked {
+		key := keyOf(t)
+		if named[key] == 0 {
+			continue // what stands twice is refused once
+		}
 		answer := kmsg.NewDeleteTopicsResponseTopic()
 		answer.Topic, answer.TopicID = t.Topic, t.TopicID
 		err := b.deletionAllowed(req.Version)
-		if err == nil {
+		switch {
+		case err != nil:
+		case named[key] > 1:
+			err = refuse(kerr.InvalidRequest, "Duplicate topic name.")
+		default:
 			err = b.deleteTopic(ctx, t, &answer)
 		}
+		named[key] = 0
 		answer.ErrorCode, answer.ErrorMessage = protocol.Code(err), protocol.Message(err)
 		resp.Topics = append(resp.Topics, answer)
 	}
 	return nil
+}
+
+// A topicKey is how a request names a topic.
+type topicKey struct {
+	name string
+	id   [16]byte
+}
+
+func keyOf(t kmsg.DeleteTopicsRequestTopic) topicKey {
+	key := topicKey{id: t.TopicID}
+	if t.Topic != nil {
+		key.name = *t.Topic
+	}
+	return key
 }
 
 func (b *Broker) deletionAllowed(version int16) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/replication/cluster"
 )
 
 // DescribeConfigs: v1-4
@@ -46,6 +47,9 @@ func (b *Broker) describeConfigs(_ context.Context, req *kmsg.DescribeConfigsReq
 func (b *Broker) describeResource(asked kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
 	switch asked.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if err := cluster.CheckTopicName(asked.ResourceName); err != nil {
+			return nil, err
+		}
 		t, ok := b.image().Topic(asked.ResourceName)
 		if !ok {
 			return nil, unknownTopic(asked.ResourceName)

@@ -25,12 +25,16 @@ func (b *Broker) createPartitions(ctx context.Context, req *kmsg.CreatePartition
 		named[t.Topic]++
 	}
 	for _, t := range req.Topics {
+		if named[t.Topic] == 0 {
+			continue // a name that stands twice is refused once
+		}
 		answer := kmsg.NewCreatePartitionsResponseTopic()
 		answer.Topic = t.Topic
 		err := refuse(kerr.InvalidRequest, "Duplicate topic name.")
 		if named[t.Topic] == 1 {
 			err = b.growTopic(ctx, t, req.ValidateOnly)
 		}
+		named[t.Topic] = 0
 		answer.ErrorCode, answer.ErrorMessage = protocol.Code(err), protocol.Message(err)
 		resp.Topics = append(resp.Topics, answer)
 	}

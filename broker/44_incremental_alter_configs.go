@@ -44,6 +44,9 @@ func (b *Broker) alterResource(ctx context.Context, r kmsg.IncrementalAlterConfi
 	target := cluster.Resource{Type: cluster.ResourceType(r.ResourceType), Name: r.ResourceName}
 	switch r.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
+		if r.ResourceName == "" {
+			return refuse(kerr.InvalidRequest, "Default topic resources are not allowed.")
+		}
 	case kmsg.ConfigResourceTypeBroker:
 		if r.ResourceName != "" {
 			if err := b.thisNode(r.ResourceName); err != nil {

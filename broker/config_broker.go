@@ -1,10 +1,11 @@
 package broker
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // settings are the broker's settings in force, parsed. A negative duration or
@@ -172,7 +173,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 // checkBrokerConfigs judges the values that AlterConfigs would set for this
 // broker (one) or for all.
 //
-// Errors: INVALID_CONFIG. Source: DynamicBrokerConfig.
+// Errors: INVALID_REQUEST, as Kafka answers for brokers. Source: DynamicBrokerConfig.
 func checkBrokerConfigs(values map[string]string, s *settings, one bool) error {
 	for _, name := range slices.Sorted(maps.Keys(values)) {
 		k := brokerKeys.byName[name]
@@ -180,10 +181,10 @@ func checkBrokerConfigs(values map[string]string, s *settings, one bool) error {
 			continue // Kafka keeps settings of plug-ins that it does not know
 		}
 		if !k.dynamic {
-			return invalidConfig(fmt.Sprintf("Cannot update these configs dynamically: [%s]", name))
+			return refuse(kerr.InvalidRequest, "Cannot update these configs dynamically: [%s]", name)
 		}
 		if _, err := k.parse(values[name]); err != nil {
-			return invalidConfig(err.Error())
+			return refuse(kerr.InvalidRequest, "%v", err)
 		}
 	}
 	all, node := s.dynamicDefault, s.dynamicNode
@@ -193,7 +194,7 @@ func checkBrokerConfigs(values map[string]string, s *settings, one bool) error {
 		all = values
 	}
 	if _, err := newSettings(s.static, all, node); err != nil {
-		return invalidConfig(err.Error())
+		return refuse(kerr.InvalidRequest, "%v", err)
 	}
 	return nil
 }
