@@ -15,5 +15,5 @@ go get -t "github.com/twmb/franz-go/pkg/kgo@$1" >/dev/null
 KGO_SEEDS=$seeds KGO_TEST_RF=1 KGO_TEST_RECORDS=${KGO_TEST_RECORDS:-50000} KGO_LOG_LEVEL=none \
   go test -count=1 -v -timeout 15m -run "${KGO_TEST_RUN:-.}" github.com/twmb/franz-go/pkg/kgo >kgo.log 2>&1 || failed=1
 grep -E '^(--- FAIL|FAIL|ok|panic)|^ +--- FAIL' kgo.log || true
-echo "skipped:"; grep -E -A1 '^ *--- SKIP' kgo.log || echo "  none"
+echo "skipped:"; grep -oE -- '--- SKIP: [^ ]+' kgo.log | sed 's/--- SKIP: /  /' | sort
 test -z "$failed" || { tail -40 kgo.log; echo "broker said:"; tail -20 broker.log; exit 1; }

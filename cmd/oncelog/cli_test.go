@@ -212,3 +212,11 @@ func TestDumpOffline(t *testing.T) {
 		t.Errorf("exit %d, %s, dump:\n%s", code, errOut, out)
 	}
 }
+
+func TestPortInUseIsTheCallers(t *testing.T) {
+	p := start(t, "dev", "--headless", "--port", "0")
+	code, _, errOut := execute(t, "", "dev", "--headless", "--port", p.port())
+	if code != exitUsage || !strings.Contains(errOut, "choose another port") || strings.Contains(errOut, "tried") {
+		t.Errorf("exit %d, errors %q; want %d and what to do", code, errOut, exitUsage)
+	}
+}

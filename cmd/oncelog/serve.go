@@ -155,10 +155,14 @@ func (a *app) runBroker(ctx context.Context, f *brokerFlags, properties map[stri
 	return errors.Join(err, b.Close(closing))
 }
 
-// startError sorts a failed start: a wrong configuration is the caller's.
+// startError sorts a failed start: what the caller configured is the caller's.
 func startError(err error) error {
-	if errors.Is(err, broker.ErrConfig) {
+	var listening *net.OpError
+	switch {
+	case errors.Is(err, broker.ErrConfig):
 		return &exitError{exitUsage, err}
+	case errors.As(err, &listening):
+		return usage("start the broker: %w; choose another port, or 0 for a free one", err)
 	}
 	return fmt.Errorf("start the broker: %w", err)
 }

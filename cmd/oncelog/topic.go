@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"sort"
 	"strings"
 
@@ -25,6 +26,9 @@ type topicRow struct {
 	Internal   bool   `json:"internal"`
 }
 
+// idText is a topic id as Kafka's tools show it.
+func idText(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
 func (a *app) topicList() *cobra.Command {
 	var internal bool
 	cmd := &cobra.Command{
@@ -42,7 +46,7 @@ func (a *app) topicList() *cobra.Command {
 				found := []topicRow{}
 				var rows [][]string
 				for _, t := range topics.Sorted() {
-					row := topicRow{t.Topic, t.ID.String(), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal}
+					row := topicRow{t.Topic, idText(t.ID), len(t.Partitions), t.Partitions.NumReplicas(), t.IsInternal}
 					found = append(found, row)
 					rows = append(rows, text(row.Topic, row.Partitions, row.Replicas, row.ID))
 				}
@@ -89,8 +93,8 @@ func (a *app) topicCreate() *cobra.Command {
 					if t.Err != nil {
 						return failed(exitFailed, "create %s: %w%s", t.Topic, t.Err, because(t.ErrMessage))
 					}
-					created = append(created, topicRow{Topic: t.Topic, ID: t.ID.String(), Partitions: int(t.NumPartitions), Replicas: int(t.ReplicationFactor)})
-					rows = append(rows, text(t.Topic, t.NumPartitions, t.ReplicationFactor, t.ID))
+					created = append(created, topicRow{Topic: t.Topic, ID: idText(t.ID), Partitions: int(t.NumPartitions), Replicas: int(t.ReplicationFactor)})
+					rows = append(rows, text(t.Topic, t.NumPartitions, t.ReplicationFactor, idText(t.ID)))
 				}
 				return a.print(created, []string{"TOPIC", "PARTITIONS", "REPLICAS", "TOPIC ID"}, rows)
 			})
