@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -82,6 +83,7 @@ type fuzz struct {
 	ctx  context.Context // ends when the nemesis does
 	over chan struct{}   // closed when a producer that is stuck must give up
 
+	said   lastLines   // what the nodes logged
 	ambush atomic.Bool // the next proposal to be stored meets a kick
 
 	mu         sync.Mutex
@@ -90,6 +92,21 @@ type fuzz struct {
 	acked      map[ackKey]ackedBatch
 	seen       map[int64]uint32 // offset of a batch that was committed -> CRC
 	violations []string
+}
+
+// lastLines keeps the last lines about partitions that a logger wrote.
+type lastLines struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (l *lastLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !strings.Contains(string(b), "msg=raft") {
+		l.lines = append(l.lines[max(0, len(l.lines)-9):], string(b))
+	}
+	return len(b), nil
 }
 
 type ackKey struct {
@@ -134,10 +151,11 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 		if seed%3 == 0 {
 			f.cfg.Fsync = FsyncAlways
 		}
+		f.cfg.Logger = slog.New(slog.NewTextHandler(&f.said, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		f.temper(faulty)
 		for _, id := range f.members {
-			if !f.start(id) {
-				t.Fatal("a healthy node does not start")
+			if err := f.start(id); err != nil {
+				t.Fatal(err)
 			}
 		}
 		var watchers, producers sync.WaitGroup
@@ -150,7 +168,7 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 			crowd = 30 // rounds longer than what raft takes at once
 		}
 		for id := range int64(crowd) {
-			producers.Go(func() { (&fuzzProducer{f: f, id: id + 1}).run() })
+			producers.Go(func() { (&fuzzProducer{f: f, id: id + 1, window: 1}).run() })
 		}
 		f.nemesis()
 		cancel()
@@ -164,6 +182,9 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 		f.judgeLogs()
 		for _, id := range f.members {
 			f.stop(id)
+		}
+		if len(f.violations) > 0 {
+			f.violations = append(f.violations, f.said.lines...)
 		}
 		count, violations = f.count, f.violations
 		count.leaderships, count.acked = len(f.epochs), len(f.acked)
@@ -286,7 +307,9 @@ func (f *fuzz) reopen(id int32) {
 	if f.chance(70) {
 		f.kick(f.anyone())
 	}
-	f.start(id)
+	if err := f.start(id); err != nil && !isDiskError(err) {
+		f.violation("node %d does not start: %v", id, err)
+	}
 }
 
 // ambushLeader has whoever leads kicked while it stores, so that the rest of a
@@ -302,8 +325,11 @@ func (f *fuzz) recover(producers *sync.WaitGroup, patience int) {
 	f.heal()
 	for _, id := range f.members {
 		f.disk[id].SetRules()
-		if f.partition(id) == nil && !f.start(id) {
-			f.violation("node %d does not start again", id)
+		if f.partition(id) != nil {
+			continue
+		}
+		if err := f.start(id); err != nil {
+			f.violation("node %d does not start again: %v", id, err)
 		}
 	}
 	done := make(chan struct{})
@@ -444,10 +470,10 @@ func (f *fuzz) sample(p *Partition, from, hw int64) int64 {
 
 // judgeLogs checks the final logs: equal bytes, no gap, each acked batch once.
 func (f *fuzz) judgeLogs() {
-	if len(f.violations) > 0 {
+	lead := f.leader()
+	if lead == nil {
 		return
 	}
-	lead := f.leader()
 	whole, err := lead.Log().Read(nil, 0, lead.HighWatermark(), 1<<30, true)
 	if err != nil {
 		f.violation("read the leader: %v", err)
@@ -455,6 +481,9 @@ func (f *fuzz) judgeLogs() {
 	}
 	for _, id := range f.members {
 		p := f.partition(id)
+		if p == nil {
+			continue
+		}
 		other, err := p.Log().Read(nil, 0, p.HighWatermark(), 1<<30, true)
 		if err != nil || string(other) != string(whole) {
 			f.violation("node %d differs from the leader below the high watermark: %d and %d bytes, %v", id, len(other), len(whole), err)
@@ -498,6 +527,7 @@ type fuzzProducer struct {
 	id      int64
 	next    int32 // first sequence of the next new batch
 	pending []*flight
+	window  int // 1 until the first ack: a partition takes any first sequence of a producer it does not know (KIP-360)
 	late    sync.WaitGroup
 }
 
@@ -515,7 +545,7 @@ func (p *fuzzProducer) run() {
 			return
 		default:
 		}
-		for len(p.pending) < 5 && p.f.ctx.Err() == nil {
+		for len(p.pending) < p.window && p.f.ctx.Err() == nil {
 			n := 1 + p.f.intn(3)
 			p.pending = append(p.pending, &flight{p.next, n})
 			p.next += int32(n)
@@ -588,7 +618,9 @@ func (p *fuzzProducer) send(to *Partition) {
 	for _, fl := range p.pending {
 		if !acked[fl] {
 			rest = append(rest, fl)
+			continue
 		}
+		p.window = 5
 	}
 	p.pending = rest
 	time.Sleep(time.Duration(p.f.intn(60)) * time.Millisecond)

@@ -38,7 +38,7 @@ type cluster struct {
 func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluster {
 	c := &cluster{
 		t: t, members: members, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0)),
-		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10}},
+		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10, RetentionMs: log.Unlimited}},
 		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool),
 		mem: make(map[int32]*vfs.Mem), disk: make(map[int32]*vfs.Err),
 	}
@@ -49,13 +49,13 @@ func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluste
 	return c
 }
 
-// start opens a node and its partition. It reports false when the disk refuses.
-func (c *cluster) start(id int32) bool {
+// start opens a node and its partition.
+func (c *cluster) start(id int32) error {
 	cfg := c.cfg
 	cfg.NodeID, cfg.Dir, cfg.FS, cfg.links = id, "data", c.disk[id], memoryLinks{c, id}
 	n, err := Open(cfg)
 	if err != nil {
-		return false
+		return err
 	}
 	// The node is reachable before its partition is open.
 	c.mu.Lock()
@@ -63,9 +63,9 @@ func (c *cluster) start(id int32) bool {
 	c.mu.Unlock()
 	if _, err := n.OpenPartition(context.Background(), c.spec); err != nil {
 		c.stop(id)
-		return false
+		return err
 	}
-	return true
+	return nil
 }
 
 func (c *cluster) stop(id int32) {

@@ -16,8 +16,8 @@ func inCluster(t *testing.T, test func(t *testing.T, c *cluster, lead *Partition
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1, Config{}, 1, 2, 3)
 		for _, id := range c.members {
-			if !c.start(id) {
-				t.Fatalf("node %d does not start", id)
+			if err := c.start(id); err != nil {
+				t.Fatal(err)
 			}
 		}
 		defer func() {
@@ -158,7 +158,9 @@ func TestHard30LeaderIsReadyOnlyAfterItsOwnEntry(t *testing.T) {
 func TestAppendIsBoundToItsEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1, Config{}, 1)
-		c.start(1)
+		if err := c.start(1); err != nil {
+			t.Fatal(err)
+		}
 		defer c.stop(1)
 		p := c.partition(1)
 		if err := p.WaitReady(t.Context()); err != nil {
@@ -263,7 +265,9 @@ func TestHard32MinInSyncAboveTheMajority(t *testing.T) {
 func TestMinInSyncIsBoundedByTheReplicas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 1, Config{}, 1)
-		c.start(1)
+		if err := c.start(1); err != nil {
+			t.Fatal(err)
+		}
 		defer c.stop(1)
 		p := c.partition(1)
 		if err := p.WaitReady(t.Context()); err != nil {

@@ -80,7 +80,9 @@ func TestCallerWaitsForTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		c := newCluster(t, 1, Config{faulty: func(o *order) ledger { return gate{o, release} }}, 1)
-		go c.start(1)
+		if err := c.start(1); err != nil {
+			t.Fatal(err)
+		}
 		time.Sleep(time.Second)
 		defer c.stop(1)
 		p := c.partition(1)

@@ -39,7 +39,7 @@ type ballot struct {
 
 // slots keeps the ballots of all groups of a node in one preallocated file.
 //
-// A write goes to the older of a slot's two copies, so a torn write loses only
+// A write goes to the one of a slot's two copies that was not promised last, so a torn write loses only
 // what was never promised. Writes are in place: a full disk cannot fail them.
 // Groups that write at the same time share one sync.
 type slots struct {
@@ -66,7 +66,8 @@ type syncRound struct {
 // A slot is one group's place in the file. Its owner is the only writer.
 type slot struct {
 	number int64
-	seq    uint64
+	seq    uint64 // of the last attempt to write
+	copy   int    // which copy holds value, which was promised; writes go to the other
 	id     PartitionID
 	value  ballot
 }
@@ -119,7 +120,16 @@ func (s *slots) load(fsys vfs.FS, dir string) error {
 		s.at[found.id] = found
 	}
 	s.reclaim()
-	return nil
+	return s.renew(buf)
+}
+
+// renew writes the file as it was read and syncs it: a sync that failed before
+// may have left in the page cache what is not on the disk.
+func (s *slots) renew(content []byte) error {
+	if _, err := s.file.WriteAt(content, 0); err != nil {
+		return err
+	}
+	return s.file.Sync()
 }
 
 // reclaim frees the numbers below used that hold no valid copy.
@@ -165,7 +175,7 @@ func newest(pair []byte) (*slot, bool) {
 		if seq == 0 || n > maxCandidate || best != nil && best.seq >= seq {
 			continue
 		}
-		v := &slot{seq: seq, value: ballot{
+		v := &slot{seq: seq, copy: i, value: ballot{
 			term:      binary.BigEndian.Uint64(c[8:]),
 			voteTerm:  binary.BigEndian.Uint64(c[16:]),
 			candidate: string(c[slotCandidate : slotCandidate+n]),
@@ -238,29 +248,23 @@ func (s *slots) grow(n int64) error {
 }
 
 // put makes a ballot durable. Only the owner of v calls it, one call at a time.
+// After an error the promised copy still stands: the next call writes the other
+// one again. A failed attempt uses up its sequence number, so what it may have
+// left does not pass for a later one.
 func (s *slots) put(v *slot, b ballot) error {
 	if len(b.candidate) > maxCandidate {
 		return fmt.Errorf("candidate name has %d bytes, at most %d fit a slot", len(b.candidate), maxCandidate)
 	}
-	if err := s.write(v, b); err != nil {
-		return err
+	v.seq++
+	next := slot{seq: v.seq, copy: 1 - v.copy, id: v.id, value: b}
+	at := slotHeader + v.number*slotSize + int64(next.copy)*slotCopy
+	if _, err := s.file.WriteAt(next.encode(), at); err != nil {
+		return fmt.Errorf("write slot %d: %w", v.number, err)
 	}
 	if err := s.sync(); err != nil {
 		return err
 	}
-	v.value = b
-	return nil
-}
-
-// write puts the ballot into the older copy without syncing it. A failed
-// attempt uses up its sequence number, so it cannot pass for a later one.
-func (s *slots) write(v *slot, b ballot) error {
-	v.seq++
-	next := slot{seq: v.seq, id: v.id, value: b}
-	at := slotHeader + v.number*slotSize + int64(v.seq%2)*slotCopy
-	if _, err := s.file.WriteAt(next.encode(), at); err != nil {
-		return fmt.Errorf("write slot %d: %w", v.number, err)
-	}
+	v.copy, v.value = next.copy, b
 	return nil
 }
 

@@ -121,6 +121,34 @@ func TestSlotsSurviveACrash(t *testing.T) {
 	}
 }
 
+// Found by the append fuzz: after a failed write the next one must not go over
+// the copy that was promised.
+func TestSlotsSurviveFailedWrites(t *testing.T) {
+	for _, mode := range []vfs.CrashMode{vfs.Killed, vfs.Lost, vfs.Partly, vfs.Torn} {
+		for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpSync} {
+			for failures := range 4 {
+				mem := vfs.NewMem()
+				disk := vfs.NewErr(mem)
+				s := mustSlots(t, disk)
+				v := mustClaim(t, s, 1)
+				mustPut(t, s, v, ballot{term: 5})
+				disk.SetRules(vfs.Rule{Op: op, Error: vfs.EIO, Short: 40})
+				for n := range failures {
+					if err := s.put(v, ballot{term: uint64(6 + n)}); err == nil {
+						t.Fatal("the disk does not fail")
+					}
+				}
+				disk.SetRules()
+				mem.Crash(mode, uint64(failures))
+				again := mustClaim(t, mustSlots(t, disk), 1)
+				if again.value.term < 5 {
+					t.Errorf("mode %d, %d failed %ss: term %d, promised 5", mode, failures, op, again.value.term)
+				}
+			}
+		}
+	}
+}
+
 func TestSlotsShareSyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := &slowSyncs{FS: vfs.NewMem()}
