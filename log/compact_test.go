@@ -212,96 +212,111 @@ func checkAbortedKept(t *testing.T, l *Log, before []AbortedTxn) {
 	}
 }
 
+// compactionTime is when the rules below are tried.
+var compactionTime = time.UnixMilli(1_700_000_000_000)
+
+// sealAll writes until what was there before is in sealed segments.
+func sealAll(t *testing.T, l *Log) {
+	t.Helper()
+	for range 3 {
+		put(t, l, keyed(record.NoProducer(), compactionTime.UnixMilli(), "filler="+string(make([]byte, 1500))))
+	}
+}
+
+func baseOffsets(t *testing.T, l *Log) (list []int64) {
+	t.Helper()
+	for _, b := range batchesOf(t, l) {
+		list = append(list, b.BaseOffset())
+	}
+	return list
+}
+
 func TestCompactionRules(t *testing.T) {
-	now := time.UnixMilli(1_700_000_000_000)
-	fill := func(l *Log) { // seals what was written before
-		for range 3 {
-			put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "filler="+string(make([]byte, 1500))))
-		}
-	}
-	offsets := func(l *Log) (list []int64) {
-		for _, b := range batchesOf(t, l) {
-			list = append(list, b.BaseOffset())
-		}
-		return list
-	}
-	t.Run("tombstone stays until its horizon, then goes", func(t *testing.T) {
-		l := mustOpen(t, newDisk(), compactConfig)
-		put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "a=1"))
-		put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "a"))
-		fill(l)
-		mustCompact(t, l, now)
-		first := batchesOf(t, l)[0]
-		if first.BaseOffset() != 1 || !first.HasDeleteHorizon() || first.DeleteHorizon() != now.Add(time.Hour).UnixMilli() {
-			t.Fatalf("first batch is at %d with horizon %d", first.BaseOffset(), first.DeleteHorizon())
-		}
-		fill(l)
-		mustCompact(t, l, now.Add(59*time.Minute))
-		if got := offsets(l); got[0] != 1 {
-			t.Fatalf("before the horizon: %d", got)
-		}
-		fill(l)
-		mustCompact(t, l, now.Add(61*time.Minute))
-		if got := offsets(l); got[0] == 1 {
-			t.Fatalf("after the horizon: %d", got)
-		}
-	})
-	t.Run("aborted data goes, its marker stays a horizon longer, hard-33", func(t *testing.T) {
-		l := mustOpen(t, newDisk(), compactConfig)
-		put(t, l, keyed(record.BuilderOptions{ProducerID: 5, Transactional: true}, now.UnixMilli(), "a=1"))
-		put(t, l, marker(5, 0, false, 1))
-		put(t, l, keyed(record.BuilderOptions{ProducerID: 5, BaseSequence: 1, Transactional: true}, now.UnixMilli(), "b=1"))
-		put(t, l, marker(5, 0, true, 1))
-		fill(l)
-		mustCompact(t, l, now) // data 0 goes; the marker ended a transaction with data in this round
-		if got := offsets(l); !slices.Equal(got[:3], []int64{1, 2, 3}) {
-			t.Fatalf("first round: %d", got)
-		}
-		fill(l)
-		mustCompact(t, l, now) // no data is left: the marker gets a horizon
-		if b := batchesOf(t, l)[0]; b.BaseOffset() != 1 || !b.HasDeleteHorizon() {
-			t.Fatalf("second round: batch at %d, horizon %v", b.BaseOffset(), b.HasDeleteHorizon())
-		}
-		fill(l)
-		mustCompact(t, l, now.Add(2*time.Hour))
-		if got := offsets(l); !slices.Equal(got[:2], []int64{2, 3}) {
-			t.Fatalf("third round: %d", got)
-		}
-	})
-	t.Run("last header of a live producer stays", func(t *testing.T) {
-		l := mustOpen(t, newDisk(), compactConfig)
-		b := keyed(record.BuilderOptions{ProducerID: 5, BaseSequence: 3}, now.UnixMilli(), "a=1")
-		put(t, l, slices.Clone(b))
-		put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "a=2"))
-		fill(l)
-		mustCompact(t, l, now)
-		if first := batchesOf(t, l)[0]; first.BaseOffset() != 0 || first.Count() != 0 || first.ProducerID() != 5 {
-			t.Fatalf("first batch is at %d with %d records", first.BaseOffset(), first.Count())
-		}
-		if v, err := l.CheckBatch(b, ProduceInfo{}); err != nil || !v.Duplicate {
-			t.Errorf("resent batch: %+v, %v; want a duplicate", v, err)
-		}
-	})
-	t.Run("nothing at or above the last stable offset", func(t *testing.T) {
-		l := mustOpen(t, newDisk(), compactConfig)
-		put(t, l, keyed(record.BuilderOptions{ProducerID: 5, Transactional: true}, now.UnixMilli(), "a=1"))
-		fill(l)
-		if r := mustCompact(t, l, now); r.Ran {
-			t.Errorf("compacted up to %d above the open transaction at 0", r.UpTo)
-		}
-	})
-	t.Run("min.compaction.lag, the ratio and the policy hold it back", func(t *testing.T) {
-		for _, cfg := range []Config{
-			{SegmentBytes: 2000, CleanupCompact: true, MinCleanableRatio: -1, MinCompactionLag: time.Hour},
-			{SegmentBytes: 2000, CleanupCompact: false},
-		} {
-			l := mustOpen(t, newDisk(), cfg)
-			fill(l)
-			if r := mustCompact(t, l, now); r.Ran {
-				t.Errorf("%+v: compacted up to %d", cfg, r.UpTo)
+	for name, test := range map[string]func(*testing.T, *Log){
+		"tombstone stays until its horizon, then goes":                  testTombstone,
+		"aborted data goes, its marker stays a horizon longer, hard-33": testAbortedData,
+		"last header of a live producer stays":                          testLastHeader,
+		"nothing at or above the last stable offset": func(t *testing.T, l *Log) {
+			put(t, l, keyed(record.BuilderOptions{ProducerID: 5, Transactional: true}, compactionTime.UnixMilli(), "a=1"))
+			sealAll(t, l)
+			if r := mustCompact(t, l, compactionTime); r.Ran {
+				t.Errorf("compacted up to %d above the open transaction at 0", r.UpTo)
 			}
-		}
-	})
+		},
+		"min.compaction.lag, the ratio and the policy hold it back": func(t *testing.T, l *Log) {
+			for _, cfg := range []Config{
+				{SegmentBytes: 2000, CleanupCompact: true, MinCleanableRatio: -1, MinCompactionLag: time.Hour},
+				{SegmentBytes: 2000, CleanupCompact: false},
+			} {
+				l.SetConfig(cfg)
+				sealAll(t, l)
+				if r := mustCompact(t, l, compactionTime); r.Ran {
+					t.Errorf("%+v: compacted up to %d", cfg, r.UpTo)
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) { test(t, mustOpen(t, newDisk(), compactConfig)) })
+	}
+}
+
+func testTombstone(t *testing.T, l *Log) {
+	now := compactionTime
+	put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "a=1"))
+	put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "a"))
+	sealAll(t, l)
+	mustCompact(t, l, now)
+	first := batchesOf(t, l)[0]
+	if first.BaseOffset() != 1 || !first.HasDeleteHorizon() || first.DeleteHorizon() != now.Add(time.Hour).UnixMilli() {
+		t.Fatalf("first batch is at %d with horizon %d", first.BaseOffset(), first.DeleteHorizon())
+	}
+	sealAll(t, l)
+	mustCompact(t, l, now.Add(59*time.Minute))
+	if got := baseOffsets(t, l); got[0] != 1 {
+		t.Fatalf("before the horizon: %d", got)
+	}
+	sealAll(t, l)
+	mustCompact(t, l, now.Add(61*time.Minute))
+	if got := baseOffsets(t, l); got[0] == 1 {
+		t.Fatalf("after the horizon: %d", got)
+	}
+}
+
+func testAbortedData(t *testing.T, l *Log) {
+	now := compactionTime
+	put(t, l, keyed(record.BuilderOptions{ProducerID: 5, Transactional: true}, now.UnixMilli(), "a=1"))
+	put(t, l, marker(5, 0, false, 1))
+	put(t, l, keyed(record.BuilderOptions{ProducerID: 5, BaseSequence: 1, Transactional: true}, now.UnixMilli(), "b=1"))
+	put(t, l, marker(5, 0, true, 1))
+	sealAll(t, l)
+	mustCompact(t, l, now) // data 0 goes; the marker ended a transaction with data in this round
+	if got := baseOffsets(t, l); !slices.Equal(got[:3], []int64{1, 2, 3}) {
+		t.Fatalf("first round: %d", got)
+	}
+	sealAll(t, l)
+	mustCompact(t, l, now) // no data is left: the marker gets a horizon
+	if b := batchesOf(t, l)[0]; b.BaseOffset() != 1 || !b.HasDeleteHorizon() {
+		t.Fatalf("second round: batch at %d, horizon %v", b.BaseOffset(), b.HasDeleteHorizon())
+	}
+	sealAll(t, l)
+	mustCompact(t, l, now.Add(2*time.Hour))
+	if got := baseOffsets(t, l); !slices.Equal(got[:2], []int64{2, 3}) {
+		t.Fatalf("third round: %d", got)
+	}
+}
+
+func testLastHeader(t *testing.T, l *Log) {
+	b := keyed(record.BuilderOptions{ProducerID: 5, BaseSequence: 3}, compactionTime.UnixMilli(), "a=1")
+	put(t, l, slices.Clone(b))
+	put(t, l, keyed(record.NoProducer(), compactionTime.UnixMilli(), "a=2"))
+	sealAll(t, l)
+	mustCompact(t, l, compactionTime)
+	if first := batchesOf(t, l)[0]; first.BaseOffset() != 0 || first.Count() != 0 || first.ProducerID() != 5 {
+		t.Fatalf("first batch is at %d with %d records", first.BaseOffset(), first.Count())
+	}
+	if v, err := l.CheckBatch(b, ProduceInfo{}); err != nil || !v.Duplicate {
+		t.Errorf("resent batch: %+v, %v; want a duplicate", v, err)
+	}
 }
 
 func TestRowsBelowTheBoundaryAreGone(t *testing.T) {

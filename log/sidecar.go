@@ -94,14 +94,6 @@ func (r recentRows) get(index uint64) (Row, bool) {
 	return r[index-r[0].Index], true
 }
 
-// truncate forgets rows from an index on.
-func (r recentRows) truncate(index uint64) recentRows {
-	if len(r) == 0 || index <= r[0].Index {
-		return r[:0]
-	}
-	return r[:min(uint64(len(r)), index-r[0].Index)]
-}
-
 // rowPosition is where the row of an index lies in its segment's sidecar.
 func (s *segment) rowPosition(index uint64) int64 { return int64(index-s.firstIndex) * rowSize }
 
