@@ -179,3 +179,34 @@ func initialised(t *testing.T, s *brokertest.Server, req *kmsg.InitProducerIDReq
 		time.Sleep(100 * time.Millisecond)
 	}
 }
+
+// hard-14, hard-36: a transaction outlives the topic it wrote to, and a topic
+// made again under the name gets no marker of it.
+func TestHard14NoMarkerForATopicMadeAgain(t *testing.T) {
+	for _, version := range []int16{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, brokertest.Options{Features: map[string]int16{"transaction.version": version}})
+			c := client(t, s, kgo.TransactionalID("shop"))
+			if err := c.BeginTransaction(); err != nil {
+				t.Fatal(err)
+			}
+			send(t, c, "a")
+			if _, err := kadm.NewClient(client(t, s)).DeleteTopic(t.Context(), "orders"); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.EnsureTopic(t.Context(), "orders", 2); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+				t.Errorf("transaction.version %d: the end of a transaction without its topic: %v", version, err)
+			}
+			time.Sleep(10 * time.Second)
+			if got := describe(t, s, "shop"); got != "CompleteCommit" {
+				t.Errorf("transaction.version %d: state %s", version, got)
+			}
+			if n := endOffset(t, client(t, s)); n != 0 {
+				t.Errorf("transaction.version %d: the new topic has %d records", version, n)
+			}
+		})
+	}
+}
