@@ -137,6 +137,7 @@ func (c *check) batch(q *proposal) {
 	verdict, err := c.tentative.Check(b, q.info)
 	if verdict.Duplicate {
 		q.outcome, q.base, q.last, q.at = known, verdict.BaseOffset, verdict.LastOffset, verdict.AppendTime
+		q.reach = c.lead.group.log.LastIndex()
 		if verdict.Pending {
 			q.outcome = repeated
 		}
@@ -186,7 +187,7 @@ func (c *check) marker(q *proposal) {
 	case err != nil:
 		q.outcome, q.err = refused, err
 	case !need:
-		q.outcome, q.last = known, c.next-1
+		q.outcome, q.last, q.reach = known, c.next-1, c.lead.group.log.LastIndex()
 		if c.next > c.end {
 			q.outcome = repeated
 		}

@@ -251,6 +251,10 @@ func TestHard32MinInSyncAboveTheMajority(t *testing.T) {
 		if lead.HighWatermark() != 3 {
 			t.Errorf("high watermark %d, want 3: it is the commit", lead.HighWatermark())
 		}
+		mustAppend(t, lead, Append{Batch: batchOf(1, 0, 0, 1), Acks: 1})
+		if _, err := lead.Append(within(time.Second), Append{Batch: batchOf(1, 0, 0, 1), Acks: -1, MinInSync: 3}); !errors.Is(err, kerr.RequestTimedOut) {
+			t.Errorf("duplicate with one of three missing: %v, want REQUEST_TIMED_OUT (hard-04)", err)
+		}
 		time.Sleep(time.Minute) // longer than replica.lag.time.max.ms
 		if in := lead.InSync(); len(in) != 2 {
 			t.Errorf("in sync: %v", in)

@@ -52,6 +52,7 @@ type proposal struct {
 	outcome outcome
 	ticket  uint64
 	index   uint64 // raft index once stored; 0 for what appended nothing
+	reach   uint64 // what appended nothing is within this index
 	base    int64
 	last    int64
 	at      int64 // append time in ms, -1 for none
@@ -387,6 +388,7 @@ func (o *order) endRound(r *round) {
 	}
 	for _, q := range r.duplicates {
 		if q.last < r.end {
+			q.reach = r.entries[r.next-r.first-1].index
 			o.keep(q)
 		} else {
 			o.settle(q, errNotLeader)
@@ -403,10 +405,15 @@ func (o *order) committed(q *proposal) bool {
 	case q.kind == log.KindLogStart:
 		return o.applied >= q.index
 	case q.index == 0:
-		return o.mark.highWatermark > q.last
+		return o.mark.highWatermark > q.last && o.held(q, q.reach)
 	default:
-		return o.mark.index >= q.index && (q.minInSync == 0 || o.p.holding(q.index) >= q.minInSync)
+		return o.mark.index >= q.index && o.held(q, q.index)
 	}
+}
+
+// held reports whether as many voters hold an index as q asks for.
+func (o *order) held(q *proposal, index uint64) bool {
+	return q.minInSync == 0 || o.p.holding(index) >= q.minInSync
 }
 
 // settleCommitted answers the proposals whose wait is over.
