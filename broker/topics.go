@@ -272,8 +272,8 @@ func (t *topics) waitReady(ctx context.Context, id cluster.UUID, partitions int)
 // logConfig is what of a topic's settings the log acts on.
 func (s *topicSettings) logConfig(broker *settings) log.Config {
 	c := log.Config{
-		SegmentBytes: s.segmentBytes, SegmentMs: s.segmentAge, IndexIntervalBytes: s.indexIntervalBytes, IndexMaxBytes: s.segmentIndexBytes,
-		Preallocate: s.preallocate, RetentionMs: unlimited(s.retention), RetentionBytes: s.retentionBytes,
+		SegmentBytes: s.segmentBytes, SegmentAge: s.segmentAge, IndexIntervalBytes: s.indexIntervalBytes, IndexMaxBytes: s.segmentIndexBytes,
+		Preallocate: s.preallocate, Retention: unlimited(s.retention), RetentionBytes: s.retentionBytes,
 		MinCompactionLag: s.minCompactionLag, MaxCompactionLag: s.maxCompactionLag, DeleteRetention: s.deleteRetention,
 		MinCleanableRatio: s.minCleanableRatio, ProducerExpiration: broker.producerIDExpiration, MaxMessageBytes: s.maxMessageBytes,
 		FlushMessages: s.flushMessages, FlushInterval: unlimited(s.flushInterval),
@@ -283,13 +283,13 @@ func (s *topicSettings) logConfig(broker *settings) log.Config {
 		c.CleanupDelete = c.CleanupDelete || policy == "delete"
 	}
 	if len(s.cleanupPolicy) == 0 { // keep everything
-		c.CleanupDelete, c.RetentionMs, c.RetentionBytes = true, log.Unlimited, log.Unlimited
+		c.CleanupDelete, c.Retention, c.RetentionBytes = true, log.Unlimited, log.Unlimited
 	}
 	if c.RetentionBytes <= 0 {
 		c.RetentionBytes = log.Unlimited
 	}
-	if c.RetentionMs == 0 { // at once; zero would be the default
-		c.RetentionMs = time.Nanosecond
+	if c.Retention == 0 { // at once; zero would be the default
+		c.Retention = time.Nanosecond
 	}
 	if c.MinCleanableRatio == 0 {
 		c.MinCleanableRatio = -1

@@ -335,7 +335,7 @@ func (l *Log) mustRoll(active *segment, row Row, cfg Config) bool {
 	if l.w.firstTimestamp >= 0 && row.MaxTimestamp >= 0 {
 		age = time.Duration(row.MaxTimestamp-l.w.firstTimestamp) * time.Millisecond
 	}
-	longest := cfg.SegmentMs
+	longest := cfg.SegmentAge
 	if cfg.CleanupCompact && cfg.MaxCompactionLag > 0 {
 		longest = min(longest, cfg.MaxCompactionLag)
 	}

@@ -10,7 +10,7 @@ import (
 type Config struct {
 	SegmentBytes int32 // 0: 1 GiB (segment.bytes)
 	//lint:ignore ST1011 Kafka's own name
-	SegmentMs          time.Duration // 0: 7 days (segment.ms)
+	SegmentAge          time.Duration // 0: 7 days (segment.ms)
 	IndexIntervalBytes int32         // 0: 4096 (index.interval.bytes)
 	IndexMaxBytes      int32         // 0: 10 MiB (segment.index.bytes)
 	Preallocate        bool          // false: reserve a part ahead; true: the whole segment (preallocate)
@@ -18,7 +18,7 @@ type Config struct {
 	CleanupCompact bool // cleanup.policy holds compact
 	CleanupDelete  bool // cleanup.policy holds delete; both false means delete
 	//lint:ignore ST1011 Kafka's own name
-	RetentionMs    time.Duration // 0: 7 days, Unlimited: never (retention.ms)
+	Retention    time.Duration // 0: 7 days, Unlimited: never (retention.ms)
 	RetentionBytes int64         // 0 or Unlimited: no limit (retention.bytes)
 
 	MinCompactionLag  time.Duration // 0: none (min.compaction.lag.ms)
@@ -38,10 +38,10 @@ const Unlimited = -1
 // withDefaults fills every zero field with Kafka's default.
 func (c Config) withDefaults() Config {
 	def(&c.SegmentBytes, 1<<30)
-	def(&c.SegmentMs, 7*24*time.Hour)
+	def(&c.SegmentAge, 7*24*time.Hour)
 	def(&c.IndexIntervalBytes, 4096)
 	def(&c.IndexMaxBytes, 10<<20)
-	def(&c.RetentionMs, 7*24*time.Hour)
+	def(&c.Retention, 7*24*time.Hour)
 	def(&c.RetentionBytes, Unlimited)
 	def(&c.DeleteRetention, 24*time.Hour)
 	def(&c.MinCleanableRatio, 0.5)

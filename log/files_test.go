@@ -74,7 +74,7 @@ func TestSnapshotBeginsAsKafkas(t *testing.T) {
 }
 
 func TestOffsetForTime(t *testing.T) {
-	l := mustOpen(t, newDisk(), Config{SegmentBytes: 1000, IndexIntervalBytes: 250, SegmentMs: time.Hour})
+	l := mustOpen(t, newDisk(), Config{SegmentBytes: 1000, IndexIntervalBytes: 250, SegmentAge: time.Hour})
 	putKind(t, l, 3, KindNoop, nil)
 	times := []int64{100, 200, 150, 300, 300, 250, 500, 400, 600, 700}
 	for _, ms := range times {
@@ -120,13 +120,13 @@ func TestRetention(t *testing.T) {
 		hw   int64
 		want int64 // 0: nothing
 	}{
-		{"by time: one segment is old", Config{RetentionMs: 7 * time.Minute}, 12, 5},
-		{"by time: the active one too", Config{RetentionMs: time.Second}, 12, 12},
-		{"by time: not above the high watermark", Config{RetentionMs: time.Second}, 9, 5},
-		{"by size: what is too much, in whole segments", Config{RetentionBytes: 6 * size, RetentionMs: Unlimited}, 12, 5},
-		{"by size: a whole segment must be too much", Config{RetentionBytes: 8 * size, RetentionMs: Unlimited}, 12, 0},
-		{"policy compact deletes nothing", Config{RetentionMs: time.Second, CleanupCompact: true}, 12, 0},
-		{"unlimited", Config{RetentionMs: Unlimited}, 12, 0},
+		{"by time: one segment is old", Config{Retention: 7 * time.Minute}, 12, 5},
+		{"by time: the active one too", Config{Retention: time.Second}, 12, 12},
+		{"by time: not above the high watermark", Config{Retention: time.Second}, 9, 5},
+		{"by size: what is too much, in whole segments", Config{RetentionBytes: 6 * size, Retention: Unlimited}, 12, 5},
+		{"by size: a whole segment must be too much", Config{RetentionBytes: 8 * size, Retention: Unlimited}, 12, 0},
+		{"policy compact deletes nothing", Config{Retention: time.Second, CleanupCompact: true}, 12, 0},
+		{"unlimited", Config{Retention: Unlimited}, 12, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := build(t, c.cfg)

@@ -162,7 +162,7 @@ func (l *Log) RetentionStart(now time.Time, highWatermark int64) (offset int64, 
 		if s.size == 0 && s.active || s.next > highWatermark {
 			break
 		}
-		expired := cfg.RetentionMs != Unlimited && l.age(s, now) > cfg.RetentionMs
+		expired := cfg.Retention != Unlimited && l.age(s, now) > cfg.Retention
 		if !expired && (surplus < s.size || surplus <= 0) {
 			break
 		}

@@ -38,7 +38,7 @@ type cluster struct {
 func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluster {
 	c := &cluster{
 		t: t, members: members, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0)),
-		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10, RetentionMs: log.Unlimited}},
+		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10, Retention: log.Unlimited}},
 		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool),
 		mem: make(map[int32]*vfs.Mem), disk: make(map[int32]*vfs.Err),
 	}

@@ -23,7 +23,7 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 		ID:     replication.PartitionID{TopicID: MetadataTopicID},
 		Topic:  MetadataTopic,
 		Voters: voters,
-		Log:    log.Config{RetentionMs: log.Unlimited, RetentionBytes: log.Unlimited},
+		Log:    log.Config{Retention: log.Unlimited, RetentionBytes: log.Unlimited},
 		Sync:   true, // what a power cut took back would be granted again: producer ids above all (hard-39)
 	})
 	if err != nil {
