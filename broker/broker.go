@@ -124,6 +124,9 @@ func (b *Broker) start(ctx context.Context, s *settings) error {
 	}
 	background, cancel := context.WithCancel(context.Background())
 	b.cancel = cancel
+	if err := b.removeLeftovers(ctx, s.logDirs[0]); err != nil {
+		return fmt.Errorf("log.dirs: %w", err)
+	}
 	b.topics.reconcile(ctx, b.metadata.Image())
 	b.tasks.Go(func() { b.topics.run(background) })
 	return b.listen(ctx, s)
@@ -203,6 +206,9 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 	for i, l := range opened {
 		b.server.serve(l, b.plan.listen[i].name)
 		b.logger.Info("listening", "listener", b.plan.listen[i].name, "address", l.Addr())
+		if ip := net.ParseIP(hostOf(l.Addr())); ip != nil && !ip.IsLoopback() {
+			b.logger.Warn("the listener is open to the network without authentication; whoever reaches it may read, write and delete", "listener", b.plan.listen[i].name, "address", l.Addr())
+		}
 	}
 	return nil
 }

@@ -46,9 +46,6 @@ type Config struct {
 	// the port that advertised.listeners=auto would tell.
 	AdvertisedHost string
 	AdvertisedPort int32
-
-	// Software is the name and version given in metrics; empty: oncelog.
-	Software string
 }
 
 // ReadProperties reads a server.properties file. Values are taken as they
