@@ -10,7 +10,7 @@ import (
 type Config struct {
 	SegmentBytes int32 // 0: 1 GiB (segment.bytes)
 	//lint:ignore ST1011 Kafka's own name
-	SegmentAge          time.Duration // 0: 7 days (segment.ms)
+	SegmentAge         time.Duration // 0: 7 days (segment.ms)
 	IndexIntervalBytes int32         // 0: 4096 (index.interval.bytes)
 	IndexMaxBytes      int32         // 0: 10 MiB (segment.index.bytes)
 	Preallocate        bool          // false: reserve a part ahead; true: the whole segment (preallocate)
@@ -18,7 +18,7 @@ type Config struct {
 	CleanupCompact bool // cleanup.policy holds compact
 	CleanupDelete  bool // cleanup.policy holds delete; both false means delete
 	//lint:ignore ST1011 Kafka's own name
-	Retention    time.Duration // 0: 7 days, Unlimited: never (retention.ms)
+	Retention      time.Duration // 0: 7 days, Unlimited: never (retention.ms)
 	RetentionBytes int64         // 0 or Unlimited: no limit (retention.bytes)
 
 	MinCompactionLag  time.Duration // 0: none (min.compaction.lag.ms)
