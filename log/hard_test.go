@@ -1,8 +1,10 @@
 package log
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -231,4 +233,49 @@ func TestHard35LookupsInTheCleanPrefix(t *testing.T) {
 	}
 	check(l)
 	check(reopened(t, l))
+}
+
+// Promise 24: bytes that changed on the disk after they were synced are
+// reported and not served, whichever of those that the checksum covers.
+func TestChangedBytesAreNotServed(t *testing.T) {
+	fs := newDisk()
+	l := mustOpen(t, fs, Config{SegmentBytes: 500})
+	for i := range 12 {
+		put(t, l, data(7, 0, int32(i), 1, 60, false))
+	}
+	if err := l.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := l.Read(nil, 0, l.EndOffset(), 1<<20, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const covered = 21 // bytes of a batch from here on, its attributes, are in its checksum
+	for _, s := range l.view.Load().all() {
+		file, err := fs.OpenFile(s.files.log, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err := l.Read(nil, s.base, s.next, 1, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := covered; at < len(first); at++ {
+			if _, err := file.WriteAt([]byte{first[at] ^ 4}, int64(at)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := l.Read(nil, s.base, l.EndOffset(), 1<<20, true); !errors.Is(err, ErrCorrupt) || len(got) > 0 {
+				t.Fatalf("byte %d of the batch at offset %d: %d bytes served, %v", at, s.base, len(got), err)
+			}
+			if _, err := file.WriteAt(first[at:at+1], int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := file.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := l.Read(nil, 0, l.EndOffset(), 1<<20, true); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes, %v, want %d", len(got), err, len(want))
+	}
 }
