@@ -19,6 +19,10 @@ var (
 // errDropped is what a reader of the log meets when its view is dropped.
 var errDropped = errNotCoordinator("view is dropped")
 
+// errUnreadable marks a log that this program does not understand: replaying it
+// again ends the same way.
+var errUnreadable = errors.New("log cannot be understood")
+
 // errNotCoordinator is the answer of a shard that does not lead, or no longer.
 func errNotCoordinator(why string) error {
 	return fmt.Errorf("%s: %w", why, kerr.NotCoordinator)

@@ -202,6 +202,37 @@ func TestReplay(t *testing.T) {
 		_, err = r.set(t.Context(), "b", "1")
 		wantErr(t, err, nil)
 	})
+	bubble(t, "a read that failed while loading is tried again in the same leadership", func(t *testing.T) {
+		p := shardtest.New()
+		p.Put(batch("a", "1"))
+		p.FailReads(3)
+		r := openOn(t, p, shard.Options[*kv]{})
+		synctest.Wait()
+		_, err := r.set(t.Context(), "b", "1")
+		wantErr(t, err, kerr.CoordinatorNotAvailable)
+		time.Sleep(time.Second)
+		_, err = r.set(t.Context(), "b", "1")
+		wantErr(t, err, nil)
+		wantValues(t, r, map[string]string{"a": "1", "b": "1"})
+	})
+	bubble(t, "a read that failed for a while costs no leadership", func(t *testing.T) {
+		r := open(t, shard.Options[*kv]{})
+		synctest.Wait()
+		r.FailReads(3)
+		r.Put(batch("a", "1"))
+		synctest.Wait()
+		wantErr(t, r.View(t.Context(), func(*kv) {}), kerr.CoordinatorNotAvailable)
+		time.Sleep(time.Second)
+		reads := r.Reads()
+		wantValues(t, r, map[string]string{"a": "1"})
+		time.Sleep(time.Hour)
+		if got := r.Reads(); got != reads {
+			t.Errorf("log was read %d times more without need", got-reads)
+		}
+		if diff := cmp.Diff([]string{"load 1 0"}, r.events); diff != "" {
+			t.Error(diff)
+		}
+	})
 	bubble(t, "many chunks", func(t *testing.T) {
 		p := shardtest.New()
 		big := string(make([]byte, 100<<10))

@@ -10,13 +10,19 @@ import (
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
-// readBytes is how much of the log is read at a time.
-const readBytes = 1 << 20
+const (
+	// readBytes is how much of the log is read at a time.
+	readBytes = 1 << 20
+	// keepBytes is the largest buffer that a shard keeps between reads: most
+	// shards read much once, while loading, and little ever after.
+	keepBytes = 64 << 10
+)
 
 // A replay is a view and how far it has come.
 //
-// turn is held by the one goroutine that reads the log and applies, and owns
-// the fields up to persist; mu is the view lock, held for Apply and for whoever looks at the view, never over disk.
+// turn is held by the one goroutine that reads the log and applies, and owns the
+// fields up to persist; mu is the view lock, held for Apply and for whoever looks
+// at the view, never over disk.
 type replay[V View] struct {
 	over    chan struct{} // closed when the view is dropped
 	turn    chan struct{} // capacity 1
@@ -85,12 +91,17 @@ func (r *replay[V]) read(ctx context.Context, p Partition) error {
 	}
 	err := r.readUpTo(ctx, p, p.HighWatermark())
 	if r.persist != nil && r.applied != r.next.Load() {
-		r.broken = errors.Join(r.broken, r.persist(r.view, r.applied))
+		if failed := r.persist(r.view, r.applied); failed != nil {
+			r.broken = fmt.Errorf("%w: persist: %w", errUnreadable, failed)
+		}
 	}
 	if r.broken != nil {
 		return r.broken
 	}
 	r.next.Store(r.applied)
+	if cap(r.buf) > keepBytes {
+		r.buf = nil
+	}
 	return err
 }
 
@@ -116,7 +127,8 @@ func (r *replay[V]) readUpTo(ctx context.Context, p Partition, upTo int64) error
 			r.applied = upTo // only holes up to there
 			break
 		}
-		if r.broken = r.install(got, from); r.broken != nil {
+		if err := r.install(got, from); err != nil {
+			r.broken = fmt.Errorf("%w: %w", errUnreadable, err)
 			return r.broken
 		}
 	}

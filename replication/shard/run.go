@@ -58,8 +58,14 @@ func (s *Shard[V]) run() {
 	for s.ctx.Err() == nil {
 		moved := s.p.Moved()
 		last = s.step(last)
+		var again <-chan time.Time
+		if f := s.failure.Load(); f != nil && f.passes() {
+			again = time.After(rest)
+		}
 		select {
 		case <-moved:
+		case <-again:
+			continue
 		case <-s.wake:
 			continue
 		case <-s.ctx.Done():
@@ -106,10 +112,14 @@ func (s *Shard[V]) step(last *term[V]) *term[V] {
 			return last
 		}
 	}
+	f := s.failure.Load()
 	if s.term.Load() != nil || !l.Ready {
+		if f != nil && f.passes() {
+			s.failure.Store(nil)
+		}
 		return last
 	}
-	if f := s.failure.Load(); f != nil && f.epoch == l.Epoch {
+	if f != nil && f.epoch == l.Epoch && !f.passes() {
 		return last
 	}
 	return s.load(last, l.Epoch)
@@ -188,15 +198,22 @@ func (s *Shard[V]) unload(t *term[V]) {
 	s.logger.Info("shard unloaded", "leader_epoch", t.epoch)
 }
 
-// fail gives a leadership up: its log cannot be read or understood.
+// fail notes why the log could not be replayed. What cannot be understood ends
+// the leadership's service; a read that failed is tried again.
 func (s *Shard[V]) fail(epoch int32, err error) {
 	if errors.Is(err, context.Canceled) && s.ctx.Err() != nil {
 		return
 	}
-	s.failure.Store(&failure{epoch: epoch, err: err})
-	if t := s.term.Load(); t != nil {
-		s.unload(t)
+	f := &failure{epoch: epoch, err: err}
+	before := s.failure.Swap(f)
+	switch {
+	case !f.passes():
+		if t := s.term.Load(); t != nil {
+			s.unload(t)
+		}
+		s.logger.Error("shard cannot replay its partition; it serves again under the next leader epoch", "leader_epoch", epoch, "err", err)
+	case before == nil:
+		s.logger.Warn("shard cannot read its partition; it tries again", "leader_epoch", epoch, "err", err)
 	}
 	s.announce()
-	s.logger.Error("shard cannot replay its partition; it serves again under the next leader epoch", "leader_epoch", epoch, "err", err)
 }

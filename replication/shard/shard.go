@@ -12,6 +12,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -108,15 +109,18 @@ type Shard[V View] struct {
 
 	term    atomic.Pointer[term[V]]   // nil while this node may not update
 	replay  atomic.Pointer[replay[V]] // nil while there is no view
-	failure atomic.Pointer[failure]   // why the last load failed
+	failure atomic.Pointer[failure]   // why the last replay failed; stored by run alone
 	changed atomic.Pointer[chan struct{}]
 }
 
-// failure is a load that met what it cannot read, and the leadership it was in.
+// failure is a replay that met what it cannot read, and the leadership it was in.
 type failure struct {
 	epoch int32
 	err   error
 }
+
+// passes says that the same replay may succeed later.
+func (f *failure) passes() bool { return !errors.Is(f.err, errUnreadable) }
 
 // Open starts a shard over p. It returns at once; loading follows leadership.
 // newView makes an empty view for a leadership (epoch -1 for a following view).

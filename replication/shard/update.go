@@ -36,14 +36,14 @@ func (s *Shard[V]) Update(ctx context.Context, key string, decide func(view V, e
 		return -1, err
 	}
 	defer release()
-	if err := s.catchUp(ctx, t.replay, t.epoch); err != nil {
+	if err := s.catchUp(ctx, t.replay); err != nil {
 		return -1, err
 	}
 	offset, err = s.write(t, decide)
 	if err != nil || offset < 0 {
 		return -1, err
 	}
-	if err := s.catchUp(s.ctx, t.replay, t.epoch); err != nil {
+	if err := s.catchUp(s.ctx, t.replay); err != nil {
 		t.end()
 		return -1, err
 	}
@@ -64,7 +64,7 @@ func (s *Shard[V]) View(ctx context.Context, fn func(view V)) error {
 	if err != nil {
 		return err
 	}
-	if err := s.catchUp(ctx, t.replay, t.epoch); err != nil {
+	if err := s.catchUp(ctx, t.replay); err != nil {
 		return err
 	}
 	t.replay.mu.Lock()
@@ -78,7 +78,7 @@ func (s *Shard[V]) View(ctx context.Context, fn func(view V)) error {
 
 func (s *Shard[V]) follow(ctx context.Context, fn func(view V)) error {
 	r := s.replay.Load()
-	if err := s.catchUp(ctx, r, s.p.Leadership().Epoch); err != nil {
+	if err := s.catchUp(ctx, r); err != nil {
 		return err
 	}
 	r.mu.Lock()
@@ -148,7 +148,7 @@ func (w Write) batch() record.Batch {
 }
 
 // catchUp brings the view to the high watermark.
-func (s *Shard[V]) catchUp(ctx context.Context, r *replay[V], epoch int32) error {
+func (s *Shard[V]) catchUp(ctx context.Context, r *replay[V]) error {
 	err := r.advance(ctx, s.p)
 	if err == nil || errors.Is(err, errDropped) {
 		return err
@@ -159,8 +159,7 @@ func (s *Shard[V]) catchUp(ctx context.Context, r *replay[V], epoch int32) error
 		}
 		return err
 	}
-	s.failure.Store(&failure{epoch: epoch, err: err})
-	s.nudge()
+	s.nudge() // run finds out whether that passes
 	return errFailed(err)
 }
 

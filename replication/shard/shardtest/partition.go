@@ -27,7 +27,7 @@ const (
 	Stored
 )
 
-// ErrInjected is in every error of a Fault.
+// ErrInjected is in every error of a Fault and of FailReads.
 var ErrInjected = errors.New("injected fault")
 
 // A Partition is one replica in memory, the leader of epoch 1 at first.
@@ -44,6 +44,7 @@ type Partition struct {
 	waiting int           // appends held
 	moved   chan struct{}
 	reads   int
+	broken  int // the next so many reads fail
 }
 
 var _ shard.Partition = (*Partition)(nil)
@@ -165,6 +166,13 @@ func (p *Partition) Trim(start int64) {
 			p.batches = p.batches[1:]
 		}
 	})
+}
+
+// FailReads makes the next n reads of the log fail, as a disk does for a while.
+func (p *Partition) FailReads(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken = n
 }
 
 // Reads is how often the log was read.
@@ -318,6 +326,10 @@ func (p *Partition) Read(dst []byte, from, upTo int64, maxBytes int) ([]byte, er
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reads++
+	if p.broken > 0 {
+		p.broken--
+		return dst, fmt.Errorf("read [%d, %d): %w: %w", from, upTo, ErrInjected, kerr.KafkaStorageError)
+	}
 	if from < p.start || upTo > p.end {
 		return dst, fmt.Errorf("read [%d, %d) of [%d, %d): %w", from, upTo, p.start, p.end, kerr.OffsetOutOfRange)
 	}
