@@ -126,6 +126,37 @@ func TestFsyncIntervalSyncsInTime(t *testing.T) {
 	})
 }
 
+// flush.messages and flush.ms bound what a power cut may take.
+func TestTopicFlushSettings(t *testing.T) {
+	for name, c := range map[string]log.Config{
+		"flush.messages=4": {FlushMessages: 4},
+		"flush.ms=1000":    {FlushInterval: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				disk := vfs.NewMem()
+				n := openNode(t, disk)
+				p := openOne(t, n, 0)
+				p.SetConfig(c)
+				for range 4 {
+					mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
+				}
+				time.Sleep(1100 * time.Millisecond)
+				mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
+				disk.Crash(vfs.Lost, 1)
+				if err := n.Close(t.Context()); err == nil {
+					t.Error("the machine restarted and Close says nothing")
+				}
+				n = openNode(t, disk)
+				defer closeNode(t, n)
+				if p := openOne(t, n, 0); p.HighWatermark() != 4 {
+					t.Errorf("high watermark %d after a power cut, want 4", p.HighWatermark())
+				}
+			})
+		})
+	}
+}
+
 func TestDeletedPartitionLeavesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := vfs.NewMem()

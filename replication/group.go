@@ -59,7 +59,7 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	if n.cfg.faulty != nil {
 		book = n.cfg.faulty(&p.order)
 	}
-	g.store = &store{log: l, ledger: book, sync: p.sync || n.cfg.Fsync == FsyncAlways, self: n.cfg.NodeID, fail: fail}
+	g.store = &store{log: l, ledger: book, always: p.sync || n.cfg.Fsync == FsyncAlways, config: &p.config, synced: l.EndOffset(), self: n.cfg.NodeID, fail: fail}
 	g.transport = newTransport(p.id, n.cfg.NodeID, n.cfg.links, g.store, p.order.recheck)
 	r, err := raft.NewRaft(n.raftConfig(p), &machine{g: g}, g.store, newStable(n.slots, v, g.store.broken), snapshots{l}, g.transport)
 	if err != nil {

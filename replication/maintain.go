@@ -107,3 +107,40 @@ func (p *Partition) flush(context.Context) {
 		g.store.broken(err)
 	}
 }
+
+// configure takes settings into use that are replication's own. A topic with
+// flush.ms gets a task that syncs its log.
+func (p *Partition) configure(c log.Config) {
+	p.config.Store(&c)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.FlushInterval > 0 && !p.flushing && !p.closed {
+		p.flushing = true
+		p.tasks.Go(p.flushEvery)
+	}
+}
+
+// flushEvery syncs the log every flush.ms for as long as the topic has one.
+func (p *Partition) flushEvery() {
+	for {
+		every, ok := p.flushInterval()
+		if !ok {
+			return
+		}
+		select {
+		case <-time.After(every):
+			p.flush(context.Background())
+		case <-p.closing:
+			return
+		}
+	}
+}
+
+// flushInterval is the topic's flush.ms; without one the task ends.
+func (p *Partition) flushInterval() (every time.Duration, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	every = p.config.Load().FlushInterval
+	p.flushing = every > 0
+	return every, p.flushing
+}

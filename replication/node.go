@@ -170,6 +170,9 @@ func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 	p.order.view.Store(&view{leadership: Leadership{Leader: -1, Epoch: -1}})
 	p.config.Store(&spec.Log)
 	err := p.start()
+	if err == nil {
+		p.configure(spec.Log)
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.opening, spec.ID)

@@ -65,12 +65,13 @@ type Partition struct {
 	group  atomic.Pointer[group]
 	config atomic.Pointer[log.Config]
 
-	closing chan struct{} // closed when the partition closes
-	tasks   sync.WaitGroup
-	mu      sync.Mutex
-	closed  bool      // no task starts any more
-	failed  time.Time // when the disk last failed
-	backoff time.Duration
+	closing  chan struct{} // closed when the partition closes
+	tasks    sync.WaitGroup
+	mu       sync.Mutex
+	closed   bool      // no task starts any more
+	flushing bool      // a task syncs every flush.ms
+	failed   time.Time // when the disk last failed
+	backoff  time.Duration
 }
 
 // An Append is one record batch and what its producer wants to be sure of.
@@ -145,7 +146,7 @@ func (p *Partition) Voters() []int32 {
 
 // SetConfig changes the topic's settings.
 func (p *Partition) SetConfig(c log.Config) {
-	p.config.Store(&c)
+	p.configure(c)
 	p.Log().SetConfig(c)
 }
 

@@ -58,13 +58,15 @@ type ledger interface {
 type store struct {
 	log    *log.Log
 	ledger ledger
-	sync   bool // fsync=always
+	always bool // fsync=always
+	config *atomic.Pointer[log.Config]
 	self   int32
 	fail   func(error)
 	failed atomic.Bool
 
 	sole    atomic.Bool   // this node is the only voter
 	applied atomic.Uint64 // last index applied; the suffix above may be cut
+	synced  int64         // log end offset at the last sync for flush.messages
 	entries []log.Entry
 	claimed []*proposal
 }
@@ -186,12 +188,32 @@ func (s *store) write() error {
 	if err := s.log.Append(s.entries); err != nil {
 		return fmt.Errorf("append at index %d: %w", s.entries[0].Index, err)
 	}
-	if s.sync {
-		if err := s.log.Sync(); err != nil {
-			return fmt.Errorf("sync at index %d: %w", s.entries[0].Index, err)
-		}
+	if !s.due() {
+		return nil
+	}
+	if err := s.log.Sync(); err != nil {
+		return fmt.Errorf("sync at index %d: %w", s.entries[0].Index, err)
 	}
 	return nil
+}
+
+// due reports whether what was just written must be synced before it is
+// answered: with fsync=always, and every flush.messages records.
+func (s *store) due() bool {
+	if s.always {
+		return true
+	}
+	limit := s.config.Load().FlushMessages
+	if limit <= 0 {
+		return false
+	}
+	end := s.log.EndOffset()
+	if end-s.synced < limit {
+		s.synced = min(s.synced, end)
+		return false
+	}
+	s.synced = end
+	return true
 }
 
 // entry translates; a proposal that may not be stored becomes a void row.
