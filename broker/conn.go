@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -18,6 +19,8 @@ import (
 const (
 	// readerSize lets a request header and body arrive in one read.
 	readerSize = 64 << 10
+	// quietAfter is how long nothing is asked before a connection is quiet.
+	quietAfter = 5 * time.Second
 	// watchAfter is how long a request may take before its connection is read
 	// ahead to see whether the peer is still there.
 	watchAfter = 100 * time.Millisecond
@@ -32,11 +35,13 @@ var errPeerGone = errors.New("the peer closed the connection")
 // them is not read from.
 //
 // While a request waits for longer than watchAfter, a second goroutine reads
-// ahead; the two never use the reader at a time.
+// ahead; the two never use the reader at a time. A connection that is quiet
+// gives its reader back, so that thousands of them cost little memory.
 type conn struct {
 	server *server
 	net    net.Conn
-	reader *bufio.Reader
+	reader *bufio.Reader // nil while the connection is quiet
+	head   []byte        // bytes that ended the quiet, not yet read
 	info   *protocol.Conn
 
 	ctx    context.Context
@@ -48,7 +53,7 @@ type conn struct {
 }
 
 func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
-	k := &conn{server: s, net: c, reader: bufio.NewReaderSize(c, readerSize), info: info, watched: make(chan struct{}, 1)}
+	k := &conn{server: s, net: c, info: info, watched: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	k.cancel = cancel
 	k.ctx = protocol.WithConn(ctx, info)
@@ -62,6 +67,7 @@ func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
 // is a bug of ours; it ends this connection and no other.
 func (c *conn) run() (err error) {
 	defer c.cancel(errPeerGone)
+	defer c.releaseReader()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
@@ -91,25 +97,96 @@ func ordinary(err error) error {
 
 // next waits for a request and reads it into a pooled buffer.
 func (c *conn) next() ([]byte, error) {
-	idle := c.server.settings().connectionsMaxIdle
-	if err := c.net.SetReadDeadline(after(idle)); err != nil {
-		return nil, err
-	}
-	if c.server.closing.Load() { // stop has set its own deadline, perhaps before ours
-		return nil, net.ErrClosed
-	}
-	prefix, err := c.reader.Peek(4)
+	end := after(c.server.settings().connectionsMaxIdle)
+	prefix, err := c.await(end)
 	if err != nil {
 		return nil, err
 	}
 	limit := c.server.settings().requestMaxBytes
+	size := int32(binary.BigEndian.Uint32(prefix))
 	var buf []byte
-	if size := int32(binary.BigEndian.Uint32(prefix)); size > 0 && size <= limit {
+	if size > 0 && size <= limit {
 		buf = c.frameBuffer(int(size))
+	}
+	if c.reader.Buffered() < int(size)+len(prefix) {
+		if err := c.deadline(end); err != nil {
+			return nil, err
+		}
 	}
 	frame, err := protocol.ReadFrame(c.reader, limit, buf)
 	c.largest = max(c.largest, len(frame))
 	return frame, err
+}
+
+// await returns the length prefix of the next frame, which it leaves in the
+// reader. Quiet connections wait without one.
+func (c *conn) await(end time.Time) ([]byte, error) {
+	quiet := time.Now().Add(quietAfter)
+	if !end.IsZero() && end.Before(quiet) {
+		quiet = end
+	}
+	if c.reader == nil {
+		c.takeReader()
+	}
+	if err := c.deadline(quiet); err != nil {
+		return nil, err
+	}
+	prefix, err := c.reader.Peek(4)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || quiet.Equal(end) || c.server.closing.Load() {
+		return prefix, err
+	}
+	if err := c.deadline(end); err != nil {
+		return nil, err
+	}
+	if c.reader.Buffered() == 0 {
+		c.releaseReader()
+		var first [1]byte
+		n, err := c.net.Read(first[:])
+		if err != nil {
+			return nil, err
+		}
+		c.head = first[:n]
+		c.takeReader()
+	}
+	return c.reader.Peek(4)
+}
+
+// deadline bounds reading. While the server stops, nothing is read any more.
+func (c *conn) deadline(at time.Time) error {
+	if err := c.net.SetReadDeadline(at); err != nil {
+		return err
+	}
+	if c.server.closing.Load() { // stop has set its own deadline, perhaps before ours
+		return net.ErrClosed
+	}
+	return nil
+}
+
+// readers holds the *bufio.Readers of connections that are not quiet.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
+
+func (c *conn) takeReader() {
+	c.reader = readers.Get().(*bufio.Reader)
+	c.reader.Reset(c)
+}
+
+func (c *conn) releaseReader() {
+	if c.reader == nil {
+		return
+	}
+	c.reader.Reset(nil)
+	readers.Put(c.reader)
+	c.reader = nil
+}
+
+// Read is what the buffered reader reads.
+func (c *conn) Read(b []byte) (int, error) {
+	if len(c.head) > 0 {
+		n := copy(b, c.head)
+		c.head = c.head[n:]
+		return n, nil
+	}
+	return c.net.Read(b)
 }
 
 // frameBuffer is a pooled buffer for a frame. Only a peer that has sent half as

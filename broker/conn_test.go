@@ -227,3 +227,56 @@ func TestOversizedRequestClosesTheConnection(t *testing.T) {
 		stop(t, s)
 	})
 }
+
+// A connection that was quiet, in the middle of a frame or between two, is
+// served as any other.
+func TestQuietConnectionIsServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, nil, heartbeat(func(context.Context) error { return nil }))
+		c := dial(t, network)
+		r := bufio.NewReader(c)
+		for i := range int32(3) {
+			time.Sleep(2 * quietAfter)
+			send(t, c, i, kmsg.NewPtrHeartbeatRequest())
+			if got := receive(t, r); got != i {
+				t.Fatalf("correlation id %d, want %d", got, i)
+			}
+		}
+		frame := kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrHeartbeatRequest(), 7)
+		for _, b := range frame { // a byte at a time, each after a rest
+			if _, err := c.Write([]byte{b}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * quietAfter)
+		}
+		if got := receive(t, r); got != 7 {
+			t.Errorf("correlation id %d, want 7", got)
+		}
+		stop(t, s)
+	})
+}
+
+func TestManyIdleConnectionsCostLittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, nil, heartbeat(func(context.Context) error { return nil }))
+		conns := make([]net.Conn, 200)
+		for i := range conns {
+			conns[i] = dial(t, network)
+			send(t, conns[i], 1, kmsg.NewPtrHeartbeatRequest())
+			receive(t, bufio.NewReaderSize(conns[i], 16))
+		}
+		time.Sleep(2 * quietAfter)
+		synctest.Wait()
+		s.each(func(k *conn) {
+			if k.reader != nil {
+				t.Error("a quiet connection holds a reader")
+			}
+		})
+		for _, c := range conns {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop(t, s)
+	})
+}
