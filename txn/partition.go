@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	// abortRetry is when the abort of a timed-out transaction is tried again.
+	// abortRetry is when the abort of a timed-out transaction, or the search for
+	// such ones, is tried again.
 	abortRetry = 500 * time.Millisecond
 	// abortsAtOnce bounds the aborts under way together in one partition.
 	abortsAtOnce = 64
@@ -25,8 +26,9 @@ const (
 // A partition is the coordinator of one __transaction_state partition on this
 // node, through all its leaderships.
 //
-// One goroutine (run) follows the clock: timeouts and expiry. Each transaction
-// that ends has one goroutine of its term for its markers.
+// One goroutine follows the timeouts of transactions and one the expiry of ids,
+// which may take long. Each transaction that ends has one goroutine of its term
+// for its markers.
 type partition struct {
 	c      *Coordinator
 	number int32
@@ -49,7 +51,8 @@ func openPartition(c *Coordinator, number int32, p shard.Partition) *partition {
 	t.before = none
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.shard = shard.Open(t.ctx, p, newView, shard.Options[*view]{OnLoad: t.load, OnUnload: t.unload, Logger: t.logger})
-	t.jobs.Go(t.run)
+	t.jobs.Go(t.watchTimeouts)
+	t.jobs.Go(t.watchExpiry)
 	return t
 }
 
@@ -74,19 +77,21 @@ func (p *partition) nudge() {
 	}
 }
 
-// run aborts what times out and forgets what expires.
-func (p *partition) run() {
+// watchTimeouts aborts what times out, until close.
+func (p *partition) watchTimeouts() {
 	var aborts sync.WaitGroup
 	defer aborts.Wait()
 	slots := make(chan struct{}, abortsAtOnce)
-	expiry := time.NewTicker(p.c.cfg.IDExpiryInterval)
-	defer expiry.Stop()
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		var over []timedOut
-		var next time.Time
-		err := p.shard.View(p.ctx, func(v *view) { over, next = v.takeDue(time.Now()) })
+		select {
+		case <-p.wake:
+		case <-timer.C:
+		case <-p.ctx.Done():
+			return
+		}
+		over, next := p.due()
 		for _, one := range over {
 			select {
 			case slots <- struct{}{}:
@@ -99,13 +104,29 @@ func (p *partition) run() {
 			})
 		}
 		timer.Stop()
-		if err == nil && !next.IsZero() {
+		if !next.IsZero() {
 			timer.Reset(time.Until(next))
 		}
+	}
+}
+
+// due lists what has timed out, and says when to look again: zero is when a
+// leadership or a transaction begins, which wakes watchTimeouts.
+func (p *partition) due() (over []timedOut, next time.Time) {
+	err := p.shard.View(p.ctx, func(v *view) { over, next = v.takeDue(time.Now()) })
+	if err != nil && !errors.Is(err, kerr.NotCoordinator) {
+		next = time.Now().Add(abortRetry)
+	}
+	return over, next
+}
+
+// watchExpiry forgets what expires, until close.
+func (p *partition) watchExpiry() {
+	ticker := time.NewTicker(p.c.cfg.IDExpiryInterval)
+	defer ticker.Stop()
+	for {
 		select {
-		case <-p.wake:
-		case <-timer.C:
-		case <-expiry.C:
+		case <-ticker.C:
 			p.expire()
 		case <-p.ctx.Done():
 			return
