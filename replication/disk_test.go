@@ -253,3 +253,17 @@ func TestGoroutinesPerGroup(t *testing.T) {
 		}
 	})
 }
+
+// A week of an idle node is cheap: little ticks.
+func TestIdleWeek(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := openNode(t, vfs.NewMem())
+		defer closeNode(t, n)
+		p := openOne(t, n, 0)
+		mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
+		time.Sleep(7 * 24 * time.Hour)
+		if !p.Leadership().Ready {
+			t.Errorf("after a week: %+v", p.Leadership())
+		}
+	})
+}

@@ -29,14 +29,25 @@ type group struct {
 	closeLog  func() error
 }
 
+// How long raft waits for a peer. Kicks start elections, so this may be long; an
+// only voter waits for nobody, and its timers would tick for nothing.
+const (
+	peerTimeout  = 10 * time.Second
+	aloneTimeout = 10 * time.Minute
+)
+
 // raftConfig holds the settings of raft.md section 5: long timeouts, because
 // kicks start elections, and no snapshots, because the boundary is the only one.
 func (n *Node) raftConfig(p *Partition) *raft.Config {
+	timeout := peerTimeout
+	if len(p.voters) == 1 {
+		timeout = aloneTimeout
+	}
 	return &raft.Config{
 		ProtocolVersion:    raft.ProtocolVersionMax,
-		HeartbeatTimeout:   10 * time.Second,
-		ElectionTimeout:    10 * time.Second,
-		LeaderLeaseTimeout: 6 * time.Second,
+		HeartbeatTimeout:   timeout,
+		ElectionTimeout:    timeout,
+		LeaderLeaseTimeout: timeout * 6 / 10,
 		CommitTimeout:      time.Second,
 		MaxAppendEntries:   64,
 		BatchApplyCh:       true,
