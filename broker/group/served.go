@@ -103,14 +103,14 @@ func (s *served) storeOne(at *view, id string, st *store) (next *store) {
 		value := turn{g, &s.c.config, now}.value(st)
 		return shard.Write{Records: []record.Record{metadataRecord(id, value, now)}}, nil
 	})
-	err := s.shard.View(s.c.ctx, func(v *view) {
+	served := s.whileServed(at, func(v *view) {
 		now := time.Now()
-		if g := v.groups[id]; v == at && g != nil {
+		if g := v.groups[id]; g != nil {
 			next = turn{g, &s.c.config, now}.stored(st, failed)
 			s.arm(v, g, now)
 		}
 	})
-	if failed != nil && err == nil { // otherwise the view is gone, and whoever waits knows
+	if failed != nil && served { // otherwise whoever waits knows
 		s.c.logger.Warn("group metadata could not be stored", "group", id, "generation", st.generation, "err", failed)
 	}
 	return next
@@ -135,8 +135,8 @@ func (s *served) fire(at *view, g *group) {
 	}
 	defer s.c.work.Done()
 	var next *store
-	err := s.shard.View(s.c.ctx, func(v *view) {
-		if v != at || v.groups[g.id] != g {
+	s.whileServed(at, func(v *view) {
+		if v.groups[g.id] != g {
 			return
 		}
 		now := time.Now()
@@ -144,10 +144,32 @@ func (s *served) fire(at *view, g *group) {
 		next = turn{g, &s.c.config, now}.expire()
 		s.arm(v, g, now)
 	})
-	if err != nil {
-		// Not the coordinator any more: the next one starts fresh sessions.
-		s.c.logger.Debug("deadlines of a group left alone", "group", g.id, "err", err)
-		return
-	}
 	s.store(at, g.id, next)
+}
+
+// viewRetry is how soon a look at the view that failed is tried again.
+const viewRetry = 250 * time.Millisecond
+
+// whileServed runs fn under the view lock, as often as it takes to get there. It
+// is false, and fn did not run, when this node coordinates by that view no more:
+// the next coordinator starts fresh sessions.
+func (s *served) whileServed(at *view, fn func(v *view)) bool {
+	for {
+		found := false
+		err := s.shard.View(s.c.ctx, func(v *view) {
+			if found = v == at; found {
+				fn(v)
+			}
+		})
+		if err == nil {
+			return found
+		}
+		select {
+		case <-at.gone:
+			return false
+		case <-s.c.ctx.Done():
+			return false
+		case <-time.After(viewRetry):
+		}
+	}
 }
