@@ -359,25 +359,35 @@ func TestFetchSessions(t *testing.T) {
 	if diff := cmp.Diff([]int32{2}, told(next(nil))); diff != "" {
 		t.Error(diff)
 	}
-	for name, c := range map[string]struct {
-		change func(*kmsg.FetchRequest)
-		want   *kerr.Error
-	}{
-		"an epoch again":   {func(r *kmsg.FetchRequest) { r.SessionEpoch-- }, kerr.InvalidFetchSessionEpoch},
-		"another session":  {func(r *kmsg.FetchRequest) { r.SessionID++ }, kerr.FetchSessionIDNotFound},
-		"no session":       {func(r *kmsg.FetchRequest) { r.SessionID = 0 }, kerr.FetchSessionIDNotFound},
-		"ids in a session": {func(r *kmsg.FetchRequest) { r.Version = 13 }, kerr.FetchSessionTopicIDError},
-	} {
-		resp := next(c.change)
-		epoch-- // was refused
-		if resp.ErrorCode != c.want.Code || len(resp.Topics) != 0 {
-			t.Errorf("%s: %v, want %v", name, kerr.ErrorForCode(resp.ErrorCode), c.want)
-		}
-	}
 	closing := getting(12, topic, 0)
 	closing.SessionID = id
 	if resp := ask(t, b, closing, kmsg.NewPtrFetchResponse()); resp.SessionID != 0 || b.sessions.count() != 0 {
 		t.Errorf("after the close: session %d, %d held", resp.SessionID, b.sessions.count())
+	}
+}
+
+// What does not fit a session is refused, and leaves it as it was.
+func TestFetchSessionErrors(t *testing.T) {
+	b, _ := open(t, nil)
+	topic := withTopic(t, b, "t", 1)
+	full := getting(12, topic, 0)
+	full.SessionEpoch = 0
+	id := ask(t, b, full, kmsg.NewPtrFetchResponse()).SessionID
+	for name, c := range map[string]struct {
+		change func(*kmsg.FetchRequest)
+		want   int16
+	}{
+		"an older epoch":   {func(r *kmsg.FetchRequest) { r.SessionEpoch = 3 }, kerr.InvalidFetchSessionEpoch.Code},
+		"another session":  {func(r *kmsg.FetchRequest) { r.SessionID++ }, kerr.FetchSessionIDNotFound.Code},
+		"no session":       {func(r *kmsg.FetchRequest) { r.SessionID = 0 }, kerr.FetchSessionIDNotFound.Code},
+		"ids in a session": {func(r *kmsg.FetchRequest) { r.Version = 13 }, kerr.FetchSessionTopicIDError.Code},
+	} {
+		r := kmsg.NewPtrFetchRequest()
+		r.Version, r.MaxBytes, r.SessionID, r.SessionEpoch = 12, 1<<20, id, 1
+		c.change(r)
+		if resp := ask(t, b, r, kmsg.NewPtrFetchResponse()); resp.ErrorCode != c.want || len(resp.Topics) != 0 {
+			t.Errorf("%s: %v, want %v", name, kerr.ErrorForCode(resp.ErrorCode), kerr.ErrorForCode(c.want))
+		}
 	}
 }
 
