@@ -8,16 +8,14 @@ import (
 // A Config holds a topic's settings as this partition needs them. The zero
 // value of each field means Kafka's default; Unlimited switches a limit off.
 type Config struct {
-	SegmentBytes int32 // 0: 1 GiB (segment.bytes)
-	//lint:ignore ST1011 Kafka's own name
+	SegmentBytes       int32         // 0: 1 GiB (segment.bytes)
 	SegmentAge         time.Duration // 0: 7 days (segment.ms)
 	IndexIntervalBytes int32         // 0: 4096 (index.interval.bytes)
 	IndexMaxBytes      int32         // 0: 10 MiB (segment.index.bytes)
 	Preallocate        bool          // false: reserve a part ahead; true: the whole segment (preallocate)
 
-	CleanupCompact bool // cleanup.policy holds compact
-	CleanupDelete  bool // cleanup.policy holds delete; both false means delete
-	//lint:ignore ST1011 Kafka's own name
+	CleanupCompact bool          // cleanup.policy holds compact
+	CleanupDelete  bool          // cleanup.policy holds delete; both false means delete
 	Retention      time.Duration // 0: 7 days, Unlimited: never (retention.ms)
 	RetentionBytes int64         // 0 or Unlimited: no limit (retention.bytes)
 
