@@ -158,10 +158,12 @@ func (s *served) sweep(ctx context.Context, sw sweep) error {
 }
 
 // forgetVacant drops a group of which neither the log nor a member knows.
-func (v *view) forgetVacant(g *group) {
-	if g.vacant() && !g.stored && !v.offsets.has(g.id) {
-		v.discard(g)
+func (v *view) forgetVacant(g *group) (forgotten bool) {
+	if !g.vacant() || g.stored || v.offsets.has(g.id) {
+		return false
 	}
+	v.discard(g)
+	return true
 }
 
 // removeFrom appends the tombstones that choose returns, batch by batch while it

@@ -103,3 +103,31 @@ func TestGroupsThatNeverWereAreForgotten(t *testing.T) {
 		}
 	})
 }
+
+// Replay ends where the living coordinator did: a group that only held offsets
+// is gone with the last of them.
+func TestStandaloneGroupIsGoneAfterARestart(t *testing.T) {
+	bubble(t, Config{OffsetsRetentionCheckInterval: time.Hour}, func(w *world) {
+		want(t, "commit", w.client().commit(0, 5), nil)
+		time.Sleep(7*day + 2*time.Hour)
+		w.settle()
+		if got := w.list(nil, nil); len(got) != 0 {
+			t.Errorf("groups: %v", got)
+		}
+		w.restart()
+		if got := w.list(nil, nil); len(got) != 0 {
+			t.Errorf("groups after a restart: %v", got)
+		}
+	})
+}
+
+func TestRefusedJoinLeavesNoGroup(t *testing.T) {
+	bubble(t, Config{}, func(w *world) {
+		c := w.client()
+		c.protocols = nil
+		want(t, "join", c.joinOnce(), kerr.InconsistentGroupProtocol)
+		if got := w.list(nil, nil); len(got) != 0 {
+			t.Errorf("groups: %v", got)
+		}
+	})
+}

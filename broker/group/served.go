@@ -18,6 +18,9 @@ func (s *served) load(v *view, epoch int32) {
 	now := time.Now()
 	members := 0
 	for _, g := range v.groups {
+		if v.forgetVacant(g) {
+			continue
+		}
 		t := turn{g, &s.c.config, now}
 		t.each(t.touch)
 		members += len(g.members)
@@ -62,8 +65,8 @@ func (s *served) take(ctx context.Context, id string, create bool, step func(tur
 	var next *store
 	err = s.shard.View(ctx, func(v *view) {
 		now := time.Now()
-		g := v.groups[id]
-		if g == nil {
+		g, known := v.groups[id]
+		if !known {
 			if !create {
 				return
 			}
@@ -72,6 +75,9 @@ func (s *served) take(ctx context.Context, id string, create bool, step func(tur
 		}
 		at, next = v, step(turn{g, &s.c.config, now})
 		s.arm(v, g, now)
+		if !known {
+			v.forgetVacant(g) // the join was refused
+		}
 	})
 	if err != nil {
 		return nil, err

@@ -84,7 +84,7 @@ func (v *view) applyGroup(r record.Record) error {
 	case stored == nil && g == nil:
 	case stored == nil:
 		g.stored = false
-		if g.state == Empty && len(g.pendingJoin) == 0 {
+		if g.vacant() {
 			v.discard(g)
 		}
 	case v.live && g != nil:
