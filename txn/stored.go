@@ -6,20 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"github.com/oncelog/oncelog/protocol/record"
-)
-
-// Tags of the stored form beyond those of Kafka 4.3.1, whose reader skips them.
-// docs/format/transaction-state.md has the byte boxes.
-const (
-	// tagLastProducerEpoch (value, int16) is where Kafka keeps the field from 4.4
-	// on (KAFKA-20357): a repeated InitProducerId is known after a failover.
-	tagLastProducerEpoch = 4
-	// tagTopicID (topic entry, 16 bytes) is our own: no marker reaches a topic
-	// that was created anew under the name (hard-14).
-	tagTopicID = 10_000
 )
 
 const (
@@ -27,117 +14,178 @@ const (
 	valueVersion = 1
 )
 
+// Tags of the stored form. The first three are those of Kafka 4.3.1, whose reader
+// skips the others. docs/format/transaction-state.md has the byte boxes.
+const (
+	tagPrevProducerID = 0 // int64
+	tagNextProducerID = 1 // int64
+	tagClientVersion  = 2 // int16
+	// tagLastProducerEpoch (int16) is where Kafka keeps the field from 4.4 on
+	// (KAFKA-20357): a repeated InitProducerId is known after a failover.
+	tagLastProducerEpoch = 4
+	// tagTopicID (topic entry, 16 bytes) is our own: no marker reaches a topic
+	// that was created anew under the name (hard-14).
+	tagTopicID = 10_000
+)
+
 // encode is the record that stores t for a transactional id; a nil t is its
 // tombstone.
 func encode(id string, t *Transaction, now time.Time) record.Record {
-	key := kmsg.NewTxnMetadataKey()
-	key.Version, key.TransactionalID = keyVersion, id
-	r := record.Record{Timestamp: now.UnixMilli(), Key: key.AppendTo(nil)}
+	key := make([]byte, 0, 4+len(id))
+	key = binary.BigEndian.AppendUint16(key, keyVersion)
+	key = binary.BigEndian.AppendUint16(key, uint16(len(id)))
+	r := record.Record{Timestamp: now.UnixMilli(), Key: append(key, id...)}
 	if t != nil {
 		r.Value = encodeValue(t)
 	}
 	return r
 }
 
+// encodeValue writes a TransactionLogValue.
 func encodeValue(t *Transaction) []byte {
-	v := kmsg.NewTxnMetadataValue()
-	v.Version = valueVersion
-	v.ProducerID, v.PreviousProducerID, v.NextProducerID = t.ProducerID, t.PrevProducerID, t.NextProducerID
-	v.ProducerEpoch = t.ProducerEpoch
-	v.TimeoutMillis = t.timeoutMs()
-	v.State = kmsg.TransactionState(t.State)
-	v.LastUpdateTimestamp, v.StartTimestamp = t.LastUpdate, t.StartTime
-	v.ClientTransactionVersion = t.ClientVersion
+	b := make([]byte, 0, 128+4*len(t.Participants))
+	b = binary.BigEndian.AppendUint16(b, valueVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(t.ProducerID))
+	b = binary.BigEndian.AppendUint16(b, uint16(t.ProducerEpoch))
+	b = binary.BigEndian.AppendUint32(b, uint32(t.timeoutMs()))
+	b = append(b, byte(t.State))
+	if t.State == Empty {
+		b = append(b, 0) // null, as Kafka writes it
+	} else {
+		b = appendParticipants(b, t.Participants)
+	}
+	b = binary.BigEndian.AppendUint64(b, uint64(t.LastUpdate))
+	b = binary.BigEndian.AppendUint64(b, uint64(t.StartTime))
+	tags := len(b)
+	b = append(b, 0)
+	if t.PrevProducerID != NoProducerID {
+		b[tags]++
+		b = binary.BigEndian.AppendUint64(append(b, tagPrevProducerID, 8), uint64(t.PrevProducerID))
+	}
+	if t.NextProducerID != NoProducerID {
+		b[tags]++
+		b = binary.BigEndian.AppendUint64(append(b, tagNextProducerID, 8), uint64(t.NextProducerID))
+	}
+	if t.ClientVersion != TV0 {
+		b[tags]++
+		b = binary.BigEndian.AppendUint16(append(b, tagClientVersion, 2), uint16(t.ClientVersion))
+	}
 	if t.LastProducerEpoch != NoProducerEpoch {
-		v.UnknownTags.Set(tagLastProducerEpoch, binary.BigEndian.AppendUint16(nil, uint16(t.LastProducerEpoch)))
+		b[tags]++
+		b = binary.BigEndian.AppendUint16(append(b, tagLastProducerEpoch, 2), uint16(t.LastProducerEpoch))
 	}
-	if t.State != Empty {
-		v.Topics = encodeParticipants(t.Participants)
-	}
-	return v.AppendTo(nil)
+	return b
 }
 
-// encodeParticipants groups sorted participants by topic. It is not nil, as
-// Kafka writes null for Empty only.
-func encodeParticipants(ps []Participant) []kmsg.TxnMetadataValueTopic {
-	topics := []kmsg.TxnMetadataValueTopic{}
-	for i, p := range ps {
-		if i == 0 || p.Topic != ps[i-1].Topic || p.TopicID != ps[i-1].TopicID {
-			topic := kmsg.NewTxnMetadataValueTopic()
-			topic.Topic = p.Topic
-			if p.TopicID != ([16]byte{}) {
-				topic.UnknownTags.Set(tagTopicID, slices.Clone(p.TopicID[:]))
-			}
-			topics = append(topics, topic)
-		}
-		last := &topics[len(topics)-1]
-		last.Partitions = append(last.Partitions, p.Partition)
+// appendParticipants writes sorted participants, grouped by topic.
+func appendParticipants(b []byte, ps []Participant) []byte {
+	topics := 0
+	for rest := ps; len(rest) > 0; rest = rest[ofOneTopic(rest):] {
+		topics++
 	}
-	return topics
+	b = binary.AppendUvarint(b, uint64(topics)+1)
+	for len(ps) > 0 {
+		topic, n := ps[0], ofOneTopic(ps)
+		b = binary.AppendUvarint(b, uint64(len(topic.Topic))+1)
+		b = append(b, topic.Topic...)
+		b = binary.AppendUvarint(b, uint64(n)+1)
+		for _, p := range ps[:n] {
+			b = binary.BigEndian.AppendUint32(b, uint32(p.Partition))
+		}
+		if topic.TopicID == ([16]byte{}) {
+			b = append(b, 0)
+		} else {
+			b = binary.AppendUvarint(append(b, 1), tagTopicID)
+			b = append(append(b, byte(len(topic.TopicID))), topic.TopicID[:]...)
+		}
+		ps = ps[n:]
+	}
+	return b
+}
+
+// ofOneTopic is how many participants at the start of ps are of one topic.
+func ofOneTopic(ps []Participant) int {
+	n := slices.IndexFunc(ps, func(p Participant) bool { return p.Topic != ps[0].Topic || p.TopicID != ps[0].TopicID })
+	if n < 0 {
+		return len(ps)
+	}
+	return n
 }
 
 // decode reads what encode or Kafka wrote: t is nil for a tombstone.
 func decode(r record.Record) (id string, t *Transaction, err error) {
-	var key kmsg.TxnMetadataKey
-	if err := key.ReadFrom(r.Key); err != nil {
-		return "", nil, fmt.Errorf("key: %w", err)
+	key := reader{rest: r.Key}
+	if version := key.int16(); version != keyVersion {
+		return "", nil, fmt.Errorf("key version %d, known is %d", version, keyVersion)
 	}
-	if key.Version != keyVersion {
-		return "", nil, fmt.Errorf("key version %d, known is %d", key.Version, keyVersion)
+	id = key.text()
+	switch {
+	case key.cut:
+		return "", nil, fmt.Errorf("key of %d bytes is shorter than its length says", len(r.Key))
+	case r.Value == nil:
+		return id, nil, nil
 	}
-	if r.Value == nil {
-		return key.TransactionalID, nil, nil
+	if t, err = decodeValue(r.Value); err != nil {
+		return "", nil, fmt.Errorf("transactional id %q: %w", id, err)
 	}
-	t, err = decodeValue(r.Value)
-	if err != nil {
-		return "", nil, fmt.Errorf("transactional id %q: %w", key.TransactionalID, err)
-	}
-	return key.TransactionalID, t, nil
+	return id, t, nil
 }
 
+// decodeValue reads a TransactionLogValue of version 0 or 1.
 func decodeValue(b []byte) (*Transaction, error) {
-	var v kmsg.TxnMetadataValue
-	if len(b) < 2 {
-		return nil, fmt.Errorf("value of %d bytes", len(b))
+	r := reader{rest: b}
+	version := r.int16()
+	if r.cut || version < 0 || version > valueVersion {
+		return nil, fmt.Errorf("value of %d bytes, version %d, known are 0 to %d", len(b), version, valueVersion)
 	}
-	if version := int16(binary.BigEndian.Uint16(b)); version < 0 || version > valueVersion {
-		return nil, fmt.Errorf("value version %d, known are 0 to %d", version, valueVersion)
-	}
-	if !walkable(b) {
-		return nil, fmt.Errorf("value of %d bytes is shorter than its lengths say", len(b))
-	}
-	if err := v.ReadFrom(b); err != nil {
-		return nil, fmt.Errorf("value: %w", err)
-	}
-	t := &Transaction{
-		State: State(v.State), ProducerID: v.ProducerID, ProducerEpoch: v.ProducerEpoch,
-		LastProducerEpoch: NoProducerEpoch, PrevProducerID: v.PreviousProducerID, NextProducerID: v.NextProducerID,
-		Timeout:   time.Duration(v.TimeoutMillis) * time.Millisecond,
-		StartTime: v.StartTimestamp, LastUpdate: v.LastUpdateTimestamp, ClientVersion: v.ClientTransactionVersion,
-	}
-	if v.State < 0 || t.State >= Dead {
-		return nil, fmt.Errorf("state %d cannot be stored", v.State)
-	}
-	v.UnknownTags.Each(func(tag uint32, b []byte) {
-		if tag == tagLastProducerEpoch && len(b) == 2 {
-			t.LastProducerEpoch = int16(binary.BigEndian.Uint16(b))
+	r.flexible = version > 0
+	t := &Transaction{LastProducerEpoch: NoProducerEpoch, PrevProducerID: NoProducerID, NextProducerID: NoProducerID}
+	t.ProducerID = r.int64()
+	t.ProducerEpoch = r.int16()
+	t.Timeout = time.Duration(r.int32()) * time.Millisecond
+	t.State = State(r.int8())
+	t.Participants = r.participants()
+	t.LastUpdate = r.int64()
+	t.StartTime = r.int64()
+	for range r.tags() {
+		tag, value := r.tag()
+		switch tag {
+		case tagPrevProducerID:
+			t.PrevProducerID = value.int64()
+		case tagNextProducerID:
+			t.NextProducerID = value.int64()
+		case tagClientVersion:
+			t.ClientVersion = value.int16()
+		case tagLastProducerEpoch:
+			t.LastProducerEpoch = value.int16()
 		}
-	})
-	t.Participants = decodeParticipants(v.Topics)
+		r.cut = r.cut || value.cut
+	}
+	switch {
+	case r.cut:
+		return nil, fmt.Errorf("value of %d bytes is shorter than its lengths say", len(b))
+	case t.State < 0 || t.State >= Dead:
+		return nil, fmt.Errorf("state %d cannot be stored", t.State)
+	}
 	return t, nil
 }
 
-func decodeParticipants(topics []kmsg.TxnMetadataValueTopic) []Participant {
+// participants reads the topics of a value.
+func (r *reader) participants() []Participant {
 	var ps []Participant
-	for _, topic := range topics {
-		p := Participant{Topic: topic.Topic}
-		topic.UnknownTags.Each(func(tag uint32, b []byte) {
-			if tag == tagTopicID && len(b) == len(p.TopicID) {
-				p.TopicID = [16]byte(b)
-			}
-		})
-		for _, p.Partition = range topic.Partitions {
+	for range r.count(1) {
+		first := len(ps)
+		p := Participant{Topic: r.text()}
+		for range r.count(4) {
+			p.Partition = r.int32()
 			ps = append(ps, p)
+		}
+		for range r.tags() {
+			if tag, value := r.tag(); tag == tagTopicID && len(value.rest) == len(p.TopicID) {
+				for i := range ps[first:] {
+					ps[first+i].TopicID = [16]byte(value.rest)
+				}
+			}
 		}
 	}
 	slices.SortFunc(ps, compareParticipants)

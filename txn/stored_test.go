@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
 
 	"github.com/oncelog/oncelog/protocol/record"
@@ -69,7 +70,8 @@ func TestStoredFormVersion0IsRead(t *testing.T) {
 	}
 }
 
-// Whatever a state is, it comes back, our own fields too.
+// Whatever a state is, it comes back, our own fields too, and kmsg's codec of the
+// same form agrees byte for byte.
 func TestStoredFormRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tx := &Transaction{
@@ -97,6 +99,17 @@ func TestStoredFormRoundTrip(t *testing.T) {
 		if err != nil || gotID != id {
 			t.Fatalf("%q, want %q: %v", gotID, id, err)
 		}
+		var value kmsg.TxnMetadataValue
+		if err := value.ReadFrom(encodeValue(tx)); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(value.AppendTo(nil), encodeValue(tx)); diff != "" {
+			t.Fatalf("kmsg (-kmsg +ours): %s", diff)
+		}
+		if value.ProducerID != tx.ProducerID || value.PreviousProducerID != tx.PrevProducerID || value.NextProducerID != tx.NextProducerID ||
+			value.ClientTransactionVersion != tx.ClientVersion || value.StartTimestamp != tx.StartTime || value.LastUpdateTimestamp != tx.LastUpdate {
+			t.Fatalf("kmsg reads %+v", value)
+		}
 		if len(got.Participants)+len(tx.Participants) == 0 {
 			got.Participants, tx.Participants = nil, nil
 		}
@@ -114,6 +127,8 @@ func TestStoredFormIsRefused(t *testing.T) {
 		"newer value":    {Key: good.Key, Value: append([]byte{0, 2}, good.Value[2:]...)},
 		"no version":     {Key: good.Key, Value: []byte{0}},
 		"short value":    {Key: good.Key, Value: good.Value[:20]},
+		"no last byte":   {Key: good.Key, Value: good.Value[:len(good.Value)-1]},
+		"many topics":    {Key: good.Key, Value: append(good.Value[:17:17], 0xff, 0xff, 0xff, 0x7f, 0)},
 		"memory only":    {Key: good.Key, Value: withState(good.Value, PrepareEpochFence)},
 		"dead is a tomb": {Key: good.Key, Value: withState(good.Value, Dead)},
 		"negative state": {Key: good.Key, Value: withState(good.Value, -1)},
