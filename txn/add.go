@@ -46,13 +46,7 @@ func (c *Coordinator) add(ctx context.Context, r AddPartitionsRequest, clientVer
 		return decideAdd(t, addRequest{r.ProducerID, r.ProducerEpoch, r.Participants, clientVersion, now})
 	}
 	return p.nextTransaction(ctx, r.TransactionalID, func(bound context.Context) error {
-		var out outcome
-		var refusal error
-		err := p.shard.View(bound, func(v *view) { out, refusal = decide(v.get(r.TransactionalID), NoProducerID, time.Now()) })
-		if err = errors.Join(err, refusal); err != nil || out.next == nil {
-			return err // most often: all of them are in already
-		}
-		_, err = p.update(bound, r.TransactionalID, decide)
+		_, err := p.update(bound, r.TransactionalID, decide)
 		return err
 	})
 }

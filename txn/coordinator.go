@@ -269,10 +269,11 @@ func (p *partition) bounded(ctx context.Context) (context.Context, context.Cance
 // wireError turns what the shard says into what a client of a transaction
 // coordinator understands, as Kafka's TransactionStateManager does.
 func wireError(ctx, bound context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
 	var code *kerr.Error
 	switch {
-	case err == nil:
-		return nil
 	case ctx.Err() != nil:
 		return err
 	case errors.Is(err, shard.ErrBusy), bound.Err() != nil && !errors.As(err, &code):

@@ -44,7 +44,7 @@ type Builder struct {
 
 // NewBuilder starts a batch.
 func NewBuilder(options BuilderOptions) *Builder {
-	return &Builder{options: options, buf: make([]byte, HeaderSize, 1024), last: -1, maxTs: -1}
+	return &Builder{options: options, buf: make([]byte, HeaderSize, 256), last: -1, maxTs: -1}
 }
 
 // Append adds a record; its bytes are copied. It panics when KeepOffsets is set

@@ -28,8 +28,9 @@ type replay[V View] struct {
 	turn    chan struct{} // capacity 1
 	buf     []byte        // owned by the holder of turn
 	buffers record.Buffers
-	applied int64 // offset after the last applied batch
-	broken  error // why the log could not be applied; ends this view
+	records []record.Record // of the batch being applied
+	applied int64           // offset after the last applied batch
+	broken  error           // why the log could not be applied; ends this view
 	persist func(view V, next int64) error
 
 	next atomic.Int64 // offset up to which the log is applied and persisted
@@ -100,7 +101,7 @@ func (r *replay[V]) read(ctx context.Context, p Partition) error {
 	}
 	r.next.Store(r.applied)
 	if cap(r.buf) > keepBytes {
-		r.buf = nil
+		r.buf, r.records = nil, nil
 	}
 	return err
 }
@@ -183,13 +184,15 @@ func (r *replay[V]) decode(raw record.Batch, from int64) (Batch, error) {
 		}
 		return b, nil
 	}
+	r.records = r.records[:0]
 	for rec, err := range raw.Records(&r.buffers) {
 		if err != nil {
 			return b, err
 		}
 		if rec.Offset >= from {
-			b.Records = append(b.Records, rec)
+			r.records = append(r.records, rec)
 		}
 	}
+	b.Records = r.records
 	return b, nil
 }

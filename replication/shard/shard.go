@@ -45,7 +45,8 @@ type Resumer interface {
 	Resume() int64
 }
 
-// A Batch is one committed batch, decoded. Its bytes are valid during Apply only.
+// A Batch is one committed batch, decoded. Its records and their bytes are valid
+// during Apply only.
 type Batch struct {
 	BaseOffset    int64
 	NextOffset    int64
