@@ -323,36 +323,25 @@ func TestProducerIDs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := shardtest.New()
 		m := start(t, p, Config{})
-		seen := map[int64]bool{}
-		take := func(ids *ProducerIDs, n int) {
+		grant := func(m *Metadata, want int64) {
 			t.Helper()
-			for range n {
-				id, err := ids.Next(t.Context())
-				if err != nil || seen[id] {
-					t.Fatalf("got id %d (seen: %t), error %v", id, seen[id], err)
-				}
-				seen[id] = true
+			if first, n, err := m.AllocateProducerIDs(t.Context()); err != nil || first != want || n != 1000 {
+				t.Errorf("got %d, %d, %v, want %d", first, n, err, want)
 			}
 		}
-		take(NewProducerIDs(m.AllocateProducerIDs), 1500)
+		grant(m, 0)
+		grant(m, 1000)
 		stop(t, m)
 
-		t.Log("hard-39 what is left of a block is skipped after a restart, never reused")
+		t.Log("hard-39 a block is never granted again, also after a restart")
 		m = reopen(t, p, Config{})
-		ids := NewProducerIDs(m.AllocateProducerIDs)
-		id, err := ids.Next(t.Context())
-		if err != nil || id != 2000 {
-			t.Errorf("got %d, %v, want 2000", id, err)
-		}
+		grant(m, 2000)
 
 		t.Log("hard-39 a grant whose fate is unknown is not used, and skipped if it was committed")
 		p.Fail(shardtest.Stored)
-		_, _, err = m.AllocateProducerIDs(t.Context())
+		_, _, err := m.AllocateProducerIDs(t.Context())
 		wantErr(t, err, kerr.NotController)
-		first, n, err := m.AllocateProducerIDs(t.Context())
-		if err != nil || first != 4000 || n != 1000 {
-			t.Errorf("got %d, %d, %v, want 4000", first, n, err)
-		}
+		grant(m, 4000)
 	})
 }
 
@@ -362,21 +351,18 @@ func TestProducerIDsInParallel(t *testing.T) {
 		var mu sync.Mutex
 		seen := map[int64]bool{}
 		var all sync.WaitGroup
-		for range 4 {
-			ids := NewProducerIDs(m.AllocateProducerIDs)
-			for range 4 {
-				all.Go(func() {
-					for range 600 {
-						id, err := ids.Next(t.Context())
-						mu.Lock()
-						if err != nil || seen[id] {
-							t.Errorf("got id %d (seen: %t), error %v", id, seen[id], err)
-						}
-						seen[id] = true
-						mu.Unlock()
+		for range 16 {
+			all.Go(func() {
+				for range 20 {
+					first, n, err := m.AllocateProducerIDs(t.Context())
+					mu.Lock()
+					if err != nil || n != 1000 || first%1000 != 0 || seen[first] {
+						t.Errorf("got block %d of %d (seen: %t), error %v", first, n, seen[first], err)
 					}
-				})
-			}
+					seen[first] = true
+					mu.Unlock()
+				}
+			})
 		}
 		all.Wait()
 	})

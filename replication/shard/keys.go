@@ -19,19 +19,20 @@ type key struct {
 	users int           // holder and waiters; guarded by keys.mu
 }
 
-// hold waits until the key is free and takes it.
+// hold waits until the key is free and takes it, until release.
 //
 // Errors: ErrBusy with the cause when ctx ends, NotCoordinator when over closes.
-func (k *keys) hold(ctx context.Context, name string, over <-chan struct{}) (release func(), err error) {
+func (k *keys) hold(ctx context.Context, name string, over <-chan struct{}) (*key, error) {
 	slot := k.join(name)
 	select {
 	case slot.turn <- struct{}{}:
-		return func() { <-slot.turn; k.leave(name, slot) }, nil
+		return slot, nil
 	default:
 	}
+	var err error
 	select {
 	case slot.turn <- struct{}{}:
-		return func() { <-slot.turn; k.leave(name, slot) }, nil
+		return slot, nil
 	case <-over:
 		err = errNotCoordinator("leadership ended")
 	case <-ctx.Done():
@@ -39,6 +40,12 @@ func (k *keys) hold(ctx context.Context, name string, over <-chan struct{}) (rel
 	}
 	k.leave(name, slot)
 	return nil, err
+}
+
+// release lets the next one have a key that hold returned.
+func (k *keys) release(name string, slot *key) {
+	<-slot.turn
+	k.leave(name, slot)
 }
 
 func (k *keys) join(name string) *key {

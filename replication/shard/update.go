@@ -31,11 +31,11 @@ func (s *Shard[V]) Update(ctx context.Context, key string, decide func(view V, e
 	if err != nil {
 		return -1, err
 	}
-	release, err := t.keys.hold(ctx, key, t.over)
+	held, err := t.keys.hold(ctx, key, t.over)
 	if err != nil {
 		return -1, err
 	}
-	defer release()
+	defer t.keys.release(key, held)
 	if err := s.catchUp(ctx, t.replay); err != nil {
 		return -1, err
 	}
