@@ -3,7 +3,7 @@
 set -e
 cd "$(dirname "$0")/.."
 grep -rlE '^func Fuzz' --include='*_test.go' . | while read -r file; do
-  dir=./$(dirname "$file")
+  dir=$(dirname "$file")
   grep -hoE '^func Fuzz[A-Za-z0-9_]+' "$file" | sed 's/^func //' | while read -r target; do
     echo "== $dir $target"
     go test -run '^$' -fuzz "^$target\$" -fuzztime "${1:-30s}" "$dir" </dev/null
