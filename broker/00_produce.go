@@ -117,7 +117,7 @@ func (b *Broker) checkProduce(ctx context.Context, set *topicSet, req *kmsg.Prod
 		p.err = err
 		return
 	}
-	target := record.Target{Codec: s.codec(), MaxBytes: int(s.maxMessageBytes)}
+	target := record.Target{Codec: s.codec(), MaxBytes: int(s.maxMessageBytes), Budget: b.decompressing}
 	if limits.LogAppendTime {
 		target.LogAppendTime = now
 	}

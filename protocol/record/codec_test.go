@@ -77,7 +77,16 @@ func TestBudgetOfTheProcess(t *testing.T) {
 				t.Fatalf("got %v, want %v", err, kerr.RequestTimedOut)
 			}
 			l.Budget = NewBudget(64 << 20)
-			if _, _, err := Validate(b, l); err != nil {
+			_, info, err := Validate(b, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target := Target{Codec: CodecNone, Budget: NewBudget(1 << 20)}
+			if _, err := Rewrite(b, info, target); !errors.Is(err, kerr.RequestTimedOut) {
+				t.Fatalf("rewrite: got %v, want %v", err, kerr.RequestTimedOut)
+			}
+			target.Budget = l.Budget
+			if _, err := Rewrite(b, info, target); err != nil {
 				t.Fatal(err)
 			}
 			if l.Budget.Used() != 0 {

@@ -27,8 +27,6 @@ type Buffers struct {
 	// MaxBytes bounds the decompressed records of one batch; 0: 1 GiB, since a
 	// stored batch has been validated under a stricter bound.
 	MaxBytes int
-	// Budget, when set, is asked for the memory.
-	Budget *Budget
 
 	data []byte
 }
@@ -75,9 +73,7 @@ func (b Batch) payload(buf *Buffers) ([]byte, error) {
 	if limit == 0 {
 		limit = maxStored
 	}
-	spent := spending{limit: limit, budget: buf.Budget}
-	defer spent.release()
-	data, err := decompress(buf.data, b[HeaderSize:], b.Codec(), &spent)
+	data, err := decompress(buf.data, b[HeaderSize:], b.Codec(), &spending{limit: limit})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", err, ErrCorrupt)
 	}

@@ -1,9 +1,6 @@
 package record
 
-import (
-	"encoding/binary"
-	"fmt"
-)
+import "encoding/binary"
 
 // Retain copies a stored batch with only the records that keep wants, for
 // compaction. Offsets, sequence numbers, producer and codec stay, the last
@@ -63,25 +60,16 @@ func (b Batch) with(data []byte, codec int8) Batch {
 	if len(data) == 0 {
 		codec = CodecNone
 	}
-	out := make([]byte, HeaderSize, HeaderSize+len(data))
-	copy(out, b[:HeaderSize])
+	var out []byte
 	if codec == CodecNone {
-		out = append(out, data...)
+		out = append(make([]byte, HeaderSize, HeaderSize+len(data)), data...)
 	} else {
-		out = compress(out, data, codec)
+		out = compress(make([]byte, HeaderSize, max(len(b), 2*HeaderSize)), data, codec)
 	}
+	copy(out, b[:HeaderSize])
 	batch := Batch(out)
 	binary.BigEndian.PutUint32(out[lengthAt:], uint32(len(out)-LogOverhead))
 	batch.setAttributes(uint16(b.Attributes())&^codecMask | uint16(codec))
 	batch.seal()
 	return batch
-}
-
-// recode copies the batch with its records in another codec.
-func (b Batch) recode(codec int8) (Batch, error) {
-	data, err := b.payload(nil)
-	if err != nil {
-		return nil, fmt.Errorf("recompress: %w", err)
-	}
-	return b.with(data, codec), nil
 }

@@ -14,23 +14,22 @@ type Target struct {
 	LogAppendTime int64 // the append time in milliseconds; 0: the client's timestamps
 	Codec         int8  // compression.type; KeepCodec: as sent
 	MaxBytes      int   // max.message.bytes, for a recompressed batch; 0: no limit
+	// Budget of the process, for recompressing; nil: none.
+	Budget *Budget
 }
 
 // Rewrite brings a validated batch into its stored form. Most batches come back
 // as they are. A wrong maximal timestamp and LogAppendTime are patched in place;
 // another codec gives a new batch.
 //
-// Errors: MessageTooLarge when the recompressed batch is over the limit.
+// Errors are *Invalid: MessageTooLarge when the recompressed batch is over the
+// limit, RequestTimedOut when the budget is spent.
 func Rewrite(b Batch, info Info, t Target) (Batch, error) {
 	if t.Codec != KeepCodec && t.Codec != b.Codec() {
-		recoded, err := b.recode(t.Codec)
-		if err != nil {
+		var err error
+		if b, err = b.recode(info, t); err != nil {
 			return nil, err
 		}
-		if t.MaxBytes > 0 && len(recoded) > t.MaxBytes {
-			return nil, invalid(kerr.MessageTooLarge, "recompressed batch of %d bytes, limit %d", len(recoded), t.MaxBytes)
-		}
-		b = recoded
 	}
 	if t.LogAppendTime > 0 {
 		b.SetLogAppendTime(t.LogAppendTime)
@@ -39,6 +38,27 @@ func Rewrite(b Batch, info Info, t Target) (Batch, error) {
 		b.seal()
 	}
 	return b, nil
+}
+
+// recode copies the batch with its records in the target's codec. One that would
+// be too large uncompressed is refused before it takes the memory.
+func (b Batch) recode(info Info, t Target) (recoded Batch, err error) {
+	tooLarge := func(size int) error {
+		if t.MaxBytes <= 0 || size <= t.MaxBytes {
+			return nil
+		}
+		return invalid(kerr.MessageTooLarge, "recompressed batch of %d bytes, limit %d", size, t.MaxBytes)
+	}
+	if t.Codec == CodecNone {
+		if err := tooLarge(HeaderSize + info.RawBytes); err != nil {
+			return nil, err
+		}
+	}
+	err = b.decompressed(info.RawBytes, t.Budget, func(data []byte) error {
+		recoded = b.with(data, t.Codec)
+		return tooLarge(len(recoded))
+	})
+	return recoded, err
 }
 
 // SetLogAppendTime makes the broker's append time, in milliseconds, the

@@ -158,9 +158,22 @@ var scratch = sync.Pool{New: func() any { return new(Buffers) }}
 // keepScratch is the largest buffer, in bytes, that is kept for the next batch.
 const keepScratch = 4 << 20
 
-func (l *Limits) checkRecords(b Batch) (Info, error) {
+func (l *Limits) checkRecords(b Batch) (info Info, err error) {
+	err = b.decompressed(l.Decompressed, l.Budget, func(data []byte) error {
+		info, err = l.walk(b, data)
+		return err
+	})
+	return info, err
+}
+
+// decompressed calls use with the encoded records of a client's batch, which are
+// gone when it returns: in place or, when compressed, in pooled memory that the
+// limit (0: 64 MiB) and the budget allow.
+//
+// Errors: MessageTooLarge, RequestTimedOut, CorruptMessage, those of use.
+func (b Batch) decompressed(limit int, budget *Budget, use func(data []byte) error) error {
 	if b.Codec() == CodecNone {
-		return l.walk(b, b[HeaderSize:])
+		return use(b[HeaderSize:])
 	}
 	buf := scratch.Get().(*Buffers)
 	defer func() {
@@ -168,7 +181,7 @@ func (l *Limits) checkRecords(b Batch) (Info, error) {
 			scratch.Put(buf)
 		}
 	}()
-	spent := spending{limit: l.Decompressed, budget: l.Budget}
+	spent := spending{limit: limit, budget: budget}
 	if spent.limit == 0 {
 		spent.limit = defaultDecompressed
 	}
@@ -176,14 +189,14 @@ func (l *Limits) checkRecords(b Batch) (Info, error) {
 	data, err := decompress(buf.data, b[HeaderSize:], b.Codec(), &spent)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return Info{}, invalid(kerr.MessageTooLarge, "%v", err)
+		return invalid(kerr.MessageTooLarge, "%v", err)
 	case errors.Is(err, errBudget):
-		return Info{}, invalid(kerr.RequestTimedOut, "%v", err)
+		return invalid(kerr.RequestTimedOut, "%v", err)
 	case err != nil:
-		return Info{}, invalid(kerr.CorruptMessage, "%v", err)
+		return invalid(kerr.CorruptMessage, "%v", err)
 	}
 	buf.data = data
-	return l.walk(b, data)
+	return use(data)
 }
 
 // walk checks all records of the batch; data holds them decompressed.
