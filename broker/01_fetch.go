@@ -68,8 +68,9 @@ type fetchReply struct {
 func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Reply, error) {
 	r := &fetchReply{
 		b: b, version: req.Version, committed: req.IsolationLevel == readCommitted, measured: -1,
-		minBytes: int(req.MinBytes), maxBytes: int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes)),
+		maxBytes: int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes)),
 	}
+	r.minBytes = min(int(req.MinBytes), r.maxBytes) // as KafkaApis does: more never comes
 	f, err := b.sessions.begin(req, b.settings().fetchSessionSlots)
 	if err != nil {
 		r.failure = err
@@ -137,11 +138,10 @@ func (r *fetchReply) look(item *fetchItem) {
 	if item.err = checkEpoch(l, r.b.nodeID(), asked.CurrentLeaderEpoch); item.err != nil {
 		return
 	}
-	// The order matters: log start and last stable offset rise with the high
-	// watermark, which is read first, and never pass it.
-	item.highWatermark = p.HighWatermark()
-	item.lastStable = min(p.LastStableOffset(), item.highWatermark)
+	// Read in this order, none is seen above the next: each of them only rises.
 	item.start = p.StartOffset()
+	item.lastStable = p.LastStableOffset()
+	item.highWatermark = p.HighWatermark()
 	item.limit = item.highWatermark
 	if r.committed {
 		item.limit = item.lastStable
@@ -173,28 +173,33 @@ func (r *fetchReply) enough() bool {
 	}
 	any, size := false, int64(0)
 	for i := range r.items {
-		if item := &r.items[i]; item.available() {
-			any = true
-			size += item.partition.Log().Size()
+		item := &r.items[i]
+		if !item.available() {
+			continue
 		}
+		if r.minBytes == 1 {
+			return true
+		}
+		any = true
+		size += item.partition.Log().Size()
 	}
-	if r.minBytes == 1 || !any {
-		return any
+	if !any {
+		return false
 	}
-	if r.measured >= 0 && int64(r.measured)+size-r.sizes < int64(r.minBytes) {
+	if r.measured >= 0 && size >= r.sizes && int64(r.measured)+size-r.sizes < int64(r.minBytes) {
 		return false // not even with all that was appended since
 	}
 	r.measured, r.sizes = r.measure(), size
 	return r.measured >= r.minBytes
 }
 
-// measure reads what would be answered and counts it.
+// measure reads what would be answered and counts it, up to MinBytes.
 func (r *fetchReply) measure() int {
 	scratch := r.b.buffers.take(r.minBytes)
 	left, total := r.maxBytes, 0
 	for i := range r.items {
 		item := &r.items[i]
-		if !item.available() {
+		if !item.available() || total >= r.minBytes {
 			continue
 		}
 		scratch = r.read(scratch[:0], item, left, total == 0)

@@ -209,9 +209,7 @@ func after(d time.Duration) time.Time {
 func (c *conn) answer(frame []byte) error {
 	began := time.Now()
 	dst := c.server.buffers.take(replySize)
-	c.watch.Reset(watchAfter)
-	reply, err := c.server.table.Serve(c.ctx, frame, dst)
-	c.endWatch()
+	reply, err := c.serve(frame, dst)
 	if err != nil {
 		return fmt.Errorf("request: %w", err)
 	}
@@ -233,6 +231,14 @@ func (c *conn) answer(frame []byte) error {
 		return fmt.Errorf("write a reply: %w", err)
 	}
 	return nil
+}
+
+// serve has the table answer, while the peer is watched. A panic ends the watch
+// too.
+func (c *conn) serve(frame, dst []byte) ([]byte, error) {
+	c.watch.Reset(watchAfter)
+	defer c.endWatch()
+	return c.server.table.Serve(c.ctx, frame, dst)
 }
 
 // watchPeer reads ahead while a request waits, to end it when the peer leaves.

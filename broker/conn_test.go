@@ -280,3 +280,22 @@ func TestManyIdleConnectionsCostLittle(t *testing.T) {
 		stop(t, s)
 	})
 }
+
+// A panic of a handler ends its connection, and nothing that looked after the
+// connection outlives it.
+func TestPanicEndsOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api := protocol.On(0, 4, func(context.Context, *kmsg.ApiVersionsRequest, *kmsg.ApiVersionsResponse) error { panic("a bug") })
+		srv, network := startServer(t, nil, api)
+		defer stop(t, srv)
+		c := dial(t, network)
+		send(t, c, 1, kmsg.NewPtrApiVersionsRequest())
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("read after a panic: %v, want the end", err)
+		}
+		time.Sleep(2 * watchAfter)
+		if n := srv.connections(); n != 0 {
+			t.Errorf("%d connections are open", n)
+		}
+	})
+}

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,9 +192,13 @@ func TestFetchWaits(t *testing.T) {
 			"for one batch":      {1, 1, time.Second},
 			"for enough bytes":   {3 * size, 4, 3 * time.Second},
 			"for more than came": {100 * size, 2, 5 * time.Second},
+			"for more than fits": {math.MaxInt32, 2, 2 * time.Second},
 		} {
 			r := getting(12, topic, topic.partitions[0].EndOffset())
 			r.MinBytes, r.MaxWaitMillis = int32(c.minBytes), 5000
+			if c.minBytes == math.MaxInt32 {
+				r.MaxBytes = int32(2 * size)
+			}
 			began := time.Now()
 			done := make(chan struct{})
 			go func() {
