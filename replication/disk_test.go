@@ -2,7 +2,10 @@ package replication
 
 import (
 	"errors"
+	"io/fs"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +125,44 @@ func TestFsyncIntervalSyncsInTime(t *testing.T) {
 		defer closeNode(t, n)
 		if p := openOne(t, n, 0); p.HighWatermark() != 4 {
 			t.Errorf("high watermark %d after a power cut, want 4", p.HighWatermark())
+		}
+	})
+}
+
+// slowClean is a disk on which every compaction takes an hour.
+type slowClean struct{ vfs.FS }
+
+func (d slowClean) MkdirAll(name string, perm fs.FileMode) error {
+	if strings.HasPrefix(filepath.Base(name), "clean-") {
+		time.Sleep(time.Hour)
+	}
+	return d.FS.MkdirAll(name, perm)
+}
+
+// No compaction, however long, holds up the syncs that bound what is lost.
+func TestFsyncIntervalBesideACompaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		n, err := Open(Config{NodeID: 1, Dir: "data", FS: slowClean{disk}, Fsync: FsyncInterval, FsyncInterval: time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := openOne(t, n, 0)
+		p.SetConfig(log.Config{CleanupCompact: true, SegmentBytes: 100, MinCleanableRatio: -1})
+		for range 3 {
+			mustAppend(t, p, Append{Batch: plainBatch(4), Acks: -1})
+		}
+		time.Sleep(time.Minute) // the compaction is under way
+		mustAppend(t, p, Append{Batch: plainBatch(4), Acks: -1})
+		time.Sleep(1100 * time.Millisecond)
+		disk.Crash(vfs.Lost, 1)
+		if err := n.Close(t.Context()); err == nil {
+			t.Error("the machine restarted and Close says nothing")
+		}
+		n = openNode(t, disk)
+		defer closeNode(t, n)
+		if p := openOne(t, n, 0); p.HighWatermark() != 16 {
+			t.Errorf("high watermark %d after a power cut, want 16", p.HighWatermark())
 		}
 	})
 }

@@ -7,33 +7,31 @@ import (
 	"github.com/oncelog/oncelog/log"
 )
 
-// maintain runs what is due: retention, compaction, expiry of producers, and
-// flushes by interval. One loop serves all partitions, one partition at a time.
-func (n *Node) maintain(ctx context.Context) {
-	retention := time.NewTicker(n.cfg.RetentionCheckInterval)
-	defer retention.Stop()
-	cleaner := time.NewTicker(n.cfg.CleanerBackoff)
-	defer cleaner.Stop()
-	expiry := time.NewTicker(n.cfg.ProducerExpiryInterval)
-	defer expiry.Stop()
-	flush := &time.Ticker{} // its nil channel never fires
-	if n.cfg.Fsync == FsyncInterval {
-		flush = time.NewTicker(n.cfg.FsyncInterval)
-		defer flush.Stop()
+// startMaintenance starts a task for each kind of work that falls due: retention,
+// compaction, expiry of producers, flushes by interval. None waits for another:
+// a long compaction must not hold up what bounds the loss of a power cut.
+func (n *Node) startMaintenance(ctx context.Context) {
+	every := func(interval time.Duration, work func(*Partition, context.Context)) {
+		n.tasks.Go(func() { n.maintain(ctx, interval, work) })
 	}
+	every(n.cfg.RetentionCheckInterval, (*Partition).retain)
+	every(n.cfg.CleanerBackoff, (*Partition).compact)
+	every(n.cfg.ProducerExpiryInterval, (*Partition).expire)
+	if n.cfg.Fsync == FsyncInterval {
+		every(n.cfg.FsyncInterval, (*Partition).flush)
+	}
+}
+
+// maintain does one kind of work every interval, one partition at a time, until
+// ctx ends.
+func (n *Node) maintain(ctx context.Context, interval time.Duration, work func(*Partition, context.Context)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for {
-		var work func(*Partition, context.Context)
 		select {
 		case <-ctx.Done():
 			return
-		case <-retention.C:
-			work = (*Partition).retain
-		case <-cleaner.C:
-			work = (*Partition).compact
-		case <-expiry.C:
-			work = (*Partition).expire
-		case <-flush.C:
-			work = (*Partition).flush
+		case <-ticker.C:
 		}
 		for _, p := range n.all() {
 			if ctx.Err() != nil {

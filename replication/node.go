@@ -119,7 +119,7 @@ func Open(cfg Config) (*Node, error) {
 		cfg: cfg, slots: s, cancel: cancel,
 		partitions: make(map[PartitionID]*Partition), opening: make(map[PartitionID]chan struct{}),
 	}
-	n.tasks.Go(func() { n.maintain(ctx) })
+	n.startMaintenance(ctx)
 	return n, nil
 }
 
