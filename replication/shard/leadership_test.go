@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -232,6 +233,29 @@ func TestReplay(t *testing.T) {
 		if diff := cmp.Diff([]string{"load 1 0"}, r.events); diff != "" {
 			t.Error(diff)
 		}
+	})
+	bubble(t, "who waits for a log that cannot be read does not press", func(t *testing.T) {
+		r := open(t, shard.Options[*kv]{})
+		synctest.Wait()
+		before := r.Reads()
+		r.FailReads(1000)
+		r.Put(batch("a", "1"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for ctx.Err() == nil { // as RegisterBroker of the metadata does
+			if r.WaitReady(ctx) == nil {
+				_, err := r.set(ctx, "b", "1")
+				wantErr(t, err, kerr.CoordinatorNotAvailable)
+				synctest.Wait() // the shard sees it too
+			}
+		}
+		if got := r.Reads() - before; got > 20 {
+			t.Errorf("log was read %d times in a second", got)
+		}
+		r.FailReads(0)
+		wantErr(t, r.WaitReady(t.Context()), nil)
+		wantValues(t, r, map[string]string{"a": "1"})
 	})
 	bubble(t, "many chunks", func(t *testing.T) {
 		p := shardtest.New()

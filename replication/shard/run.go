@@ -116,6 +116,7 @@ func (s *Shard[V]) step(last *term[V]) *term[V] {
 	if s.term.Load() != nil || !l.Ready {
 		if f != nil && f.passes() {
 			s.failure.Store(nil)
+			s.announce()
 		}
 		return last
 	}
@@ -212,7 +213,9 @@ func (s *Shard[V]) fail(epoch int32, err error) {
 			s.unload(t)
 		}
 		s.logger.Error("shard cannot replay its partition; it serves again under the next leader epoch", "leader_epoch", epoch, "err", err)
-	case before == nil:
+	case before != nil && before.epoch == epoch && before.passes():
+		return // as before
+	default:
 		s.logger.Warn("shard cannot read its partition; it tries again", "leader_epoch", epoch, "err", err)
 	}
 	s.announce()

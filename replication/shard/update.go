@@ -211,7 +211,7 @@ func (s *Shard[V]) serving(ctx context.Context) (*term[V], error) {
 func (s *Shard[V]) WaitReady(ctx context.Context) error {
 	for {
 		changed, moved := *s.changed.Load(), s.p.Moved()
-		if s.current() != nil {
+		if s.current() != nil && s.failed() == nil {
 			return nil
 		}
 		s.nudge()
