@@ -169,16 +169,21 @@ func TestFsyncIntervalBesideACompaction(t *testing.T) {
 
 // flush.messages and flush.ms bound what a power cut may take.
 func TestTopicFlushSettings(t *testing.T) {
-	for name, c := range map[string]log.Config{
-		"flush.messages=4": {FlushMessages: 4},
-		"flush.ms=1000":    {FlushInterval: time.Second},
+	for name, configs := range map[string][]log.Config{
+		"flush.messages=4":            {{FlushMessages: 4}},
+		"flush.ms=1000":               {{FlushInterval: time.Second}},
+		"flush.ms=1000 after an hour": {{FlushInterval: time.Hour}, {FlushInterval: time.Second}},
+		"flush.ms=1000 after none":    {{FlushInterval: time.Hour}, {}, {FlushInterval: time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				disk := vfs.NewMem()
 				n := openNode(t, disk)
 				p := openOne(t, n, 0)
-				p.SetConfig(c)
+				for _, c := range configs {
+					p.SetConfig(c)
+					synctest.Wait()
+				}
 				for range 4 {
 					mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
 				}
@@ -196,6 +201,29 @@ func TestTopicFlushSettings(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Settings that change while a partition comes back from a disk error count.
+func TestSettingsOfAReturningPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := openNode(t, vfs.NewMem())
+		defer closeNode(t, n)
+		p := openOne(t, n, 0)
+		g := p.group.Load()
+		p.order.leave(g, errOffline, true)
+		if err := errors.Join(g.stop(), g.closeLog()); err != nil {
+			t.Fatal(err)
+		}
+		next, err := p.openGroup()
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.SetConfig(log.Config{SegmentBytes: 12345})
+		p.adopt(next)
+		if got := p.Log().Config().SegmentBytes; got != 12345 {
+			t.Errorf("segment.bytes %d, want 12345", got)
+		}
+	})
 }
 
 func TestDeletedPartitionLeavesNothing(t *testing.T) {

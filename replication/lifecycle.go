@@ -34,6 +34,7 @@ func (p *Partition) start() error {
 func (p *Partition) adopt(g *group) {
 	p.order.enter(g)
 	p.group.Store(g)
+	g.log.SetConfig(*p.config.Load()) // it may have changed since the log was opened
 	first := len(p.voters) > 0 && p.voters[0] == p.node.cfg.NodeID
 	if g.store.sole.Load() || first && g.log.LastIndex() == 1 {
 		g.transport.kick()

@@ -109,16 +109,23 @@ func (p *Partition) flush(context.Context) {
 // configure takes settings into use that are replication's own. A topic with
 // flush.ms gets a task that syncs its log.
 func (p *Partition) configure(c log.Config) {
-	p.config.Store(&c)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.FlushInterval > 0 && !p.flushing && !p.closed {
+	before := p.config.Swap(&c).FlushInterval
+	switch {
+	case p.flushing && before != c.FlushInterval:
+		select {
+		case p.reflush <- struct{}{}:
+		default: // it has not taken note of the last change
+		}
+	case c.FlushInterval > 0 && !p.flushing && !p.closed:
 		p.flushing = true
 		p.tasks.Go(p.flushEvery)
 	}
 }
 
-// flushEvery syncs the log every flush.ms for as long as the topic has one.
+// flushEvery syncs the log every flush.ms for as long as the topic has one. A
+// change of it counts from the change on.
 func (p *Partition) flushEvery() {
 	for {
 		every, ok := p.flushInterval()
@@ -128,6 +135,7 @@ func (p *Partition) flushEvery() {
 		select {
 		case <-time.After(every):
 			p.flush(context.Background())
+		case <-p.reflush:
 		case <-p.closing:
 			return
 		}

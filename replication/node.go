@@ -164,7 +164,7 @@ func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), sync: spec.Sync,
 		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
-		closing: make(chan struct{}),
+		closing: make(chan struct{}), reflush: make(chan struct{}, 1),
 	}
 	p.order.p, p.order.check = p, p.order.judge
 	p.order.view.Store(&view{leadership: Leadership{Leader: -1, Epoch: -1}})

@@ -68,9 +68,10 @@ type Partition struct {
 	closing  chan struct{} // closed when the partition closes
 	tasks    sync.WaitGroup
 	mu       sync.Mutex
-	closed   bool      // no task starts any more
-	flushing bool      // a task syncs every flush.ms
-	failed   time.Time // when the disk last failed
+	closed   bool          // no task starts any more
+	flushing bool          // a task syncs every flush.ms
+	reflush  chan struct{} // one message when flush.ms changed
+	failed   time.Time     // when the disk last failed
 	backoff  time.Duration
 }
 
