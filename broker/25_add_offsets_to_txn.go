@@ -18,7 +18,7 @@ func (b *Broker) addOffsetsToTxn(ctx context.Context, req *kmsg.AddOffsetsToTxnR
 	if err := b.ensureInternal(ctx, offsetsTopic); err != nil {
 		return err
 	}
-	return b.txns.AddOffsets(ctx, txn.AddPartitionsRequest{
+	return b.txns.AddPartitions(ctx, txn.AddPartitionsRequest{
 		TransactionalID: req.TransactionalID, ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch,
 		Participants: []txn.Participant{b.offsetsParticipant(b.groups.Partition(req.Group))}, Version: req.Version,
 	})

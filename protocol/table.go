@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -70,16 +69,6 @@ func (t *Table) APIs() []API {
 		}
 	}
 	return apis
-}
-
-// Keys are the served API keys, ascending.
-func (t *Table) Keys() []int16 {
-	var keys []int16
-	for _, a := range t.APIs() {
-		keys = append(keys, a.key)
-	}
-	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
-	return keys
 }
 
 // ApiVersions is the list of keys for the answer to ApiVersions. The caller

@@ -18,7 +18,7 @@ type AddPartitionsRequest struct {
 	ProducerID      int64
 	ProducerEpoch   int16
 	Participants    []Participant
-	Version         int16 // of AddPartitionsToTxn or AddOffsetsToTxn
+	Version         int16 // of either; both know ProducerFenced from v2 on
 }
 
 // AddPartitions adds participants to the transaction of a producer, and begins it
@@ -29,12 +29,6 @@ type AddPartitionsRequest struct {
 // the coordinator.
 func (c *Coordinator) AddPartitions(ctx context.Context, r AddPartitionsRequest) error {
 	return fencedBelow(2, r.Version, c.add(ctx, r, TV0))
-}
-
-// AddOffsets is AddPartitions for the partition that holds a group's offsets. The
-// two requests know ProducerFenced from the same version on.
-func (c *Coordinator) AddOffsets(ctx context.Context, r AddPartitionsRequest) error {
-	return c.AddPartitions(ctx, r)
 }
 
 func (c *Coordinator) add(ctx context.Context, r AddPartitionsRequest, clientVersion int16) error {

@@ -8,7 +8,6 @@ import (
 	"math"
 	"sync"
 	"time"
-	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -124,14 +123,9 @@ func (c *Coordinator) Close() {
 	}
 }
 
-// Partition is the partition of __transaction_state that holds a transactional
-// id: the absolute value of Java's hash of it, modulo the partition count.
+// Partition is the partition of __transaction_state that holds a transactional id.
 func (c *Coordinator) Partition(id string) int32 {
-	var hash int32
-	for _, unit := range utf16.Encode([]rune(id)) {
-		hash = 31*hash + int32(unit)
-	}
-	return max(hash, -hash, 0) % c.cfg.Partitions() // the smallest number counts as 0
+	return shard.PartitionFor(id, c.cfg.Partitions())
 }
 
 // find returns the partition that serves a transactional id here.

@@ -159,5 +159,5 @@ func (t *Transaction) union(ps []Participant) []Participant {
 // exhausted says that the epoch cannot be given to a client again after a bump.
 func (t *Transaction) exhausted() bool { return t.ProducerEpoch >= LastEpoch }
 
-// duration is the timeout in ms, as stored.
+// timeoutMs is the timeout as stored, in ms.
 func (t *Transaction) timeoutMs() int32 { return int32(t.Timeout / time.Millisecond) }

@@ -21,7 +21,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf16"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -79,19 +78,9 @@ func (c *Coordinator) Close() {
 	c.work.Wait()
 }
 
-// Partition is the partition of __consumer_offsets that holds a group: Java's
-// String.hashCode of its id, as a non-negative number, modulo the partitions.
+// Partition is the partition of __consumer_offsets that holds a group.
 func (c *Coordinator) Partition(group string) int32 {
-	var hash int32
-	for _, unit := range utf16.Encode([]rune(group)) {
-		hash = 31*hash + int32(unit)
-	}
-	if hash < 0 {
-		if hash = -hash; hash < 0 { // the smallest int32 has no counterpart; Kafka's Utils.abs makes it 0
-			hash = 0
-		}
-	}
-	return hash % c.config.Partitions
+	return shard.PartitionFor(group, c.config.Partitions)
 }
 
 // Lead starts to serve a partition of __consumer_offsets whose replica is p. It
