@@ -84,31 +84,43 @@ func describeTopic(configs map[string]string, s *settings) []kmsg.DescribeConfig
 		if k.internal {
 			continue
 		}
-		var found []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym
+		found := fallbacks(k, s)
 		if value, ok := configs[k.name]; ok {
-			found = append(found, source(k.name, value, kmsg.ConfigSourceDynamicTopicConfig))
+			found = slices.Insert(found, 0, source(k.name, value, kmsg.ConfigSourceDynamicTopicConfig))
 		}
-		for _, fallback := range k.synonyms {
-			for _, layer := range s.layers() {
-				if value, ok := layer.values[fallback.name]; ok {
-					found = append(found, source(fallback.name, fallback.convert(value), layer.source))
-				}
+		c := describeKey(k, found, false)
+		if _, ok := configs[k.name]; !ok {
+			if value, _, ok := s.topicDefault(k); ok {
+				c.Value = &value
 			}
 		}
-		found = append(found, defaultOf(k)...)
-		all = append(all, describeKey(k, found, false))
+		all = append(all, c)
 	}
 	return all
 }
 
-// defaultOf is the last place a topic setting may come from: the default of
-// its broker setting. As in Kafka it is not told where that default is null,
-// because an older setting in another unit stands behind it.
-func defaultOf(k *key[topicSettings]) []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
-	if len(k.synonyms) == 0 || brokerKeys.byName[k.synonyms[0].name].null {
-		return nil
+// fallbacks lists the broker settings behind a topic setting, strongest first,
+// each in its own unit. As in Kafka nothing is told of those that come before
+// the topic setting's main synonym: log.retention.hours alone is in force, but
+// retention.ms is told without it and as a default. Source: ConfigHelper.configSynonyms.
+func fallbacks(k *key[topicSettings], s *settings) []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+	var found []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym
+	for _, layer := range s.layers() {
+		for _, fallback := range k.synonyms {
+			if value, ok := layer.values[fallback.name]; ok {
+				found = append(found, source(fallback.name, value, layer.source))
+			}
+		}
 	}
-	return []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{source(k.synonyms[0].name, k.def, kmsg.ConfigSourceDefaultConfig)}
+	for _, fallback := range k.synonyms {
+		if b := brokerKeys.byName[fallback.name]; !b.null {
+			found = append(found, source(b.name, b.def, kmsg.ConfigSourceDefaultConfig))
+		}
+	}
+	for len(found) > 0 && found[0].Name != k.synonyms[0].name {
+		found = found[1:]
+	}
+	return found
 }
 
 // describeBroker lists this broker's settings.

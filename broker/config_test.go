@@ -191,3 +191,40 @@ func TestTopicConfigsAreThoseOfKafka(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// As Apache Kafka 4.3.1 answered: a setting in another unit is in force, and is
+// told only where the one in milliseconds is set too.
+func TestRetentionInHoursIsToldAsByKafka(t *testing.T) {
+	for _, c := range []struct {
+		configs, static, dynamic map[string]string
+		want                     string
+	}{
+		{nil, map[string]string{"log.retention.hours": "2"}, nil, "7200000(DEFAULT_CONFIG)"},
+		{
+			map[string]string{"retention.ms": "5"}, map[string]string{"log.retention.hours": "2"}, nil,
+			"5(DYNAMIC_TOPIC_CONFIG) retention.ms=5(DYNAMIC_TOPIC_CONFIG)",
+		},
+		{
+			nil, map[string]string{"log.retention.hours": "2"}, map[string]string{"log.retention.ms": "3600000"},
+			"3600000(DYNAMIC_DEFAULT_BROKER_CONFIG) log.retention.ms=3600000(DYNAMIC_DEFAULT_BROKER_CONFIG)" +
+				" log.retention.hours=2(STATIC_BROKER_CONFIG) log.retention.hours=168(DEFAULT_CONFIG)",
+		},
+	} {
+		s := mustSettings(t, c.static)
+		if c.dynamic != nil {
+			s.dynamicDefault = c.dynamic
+		}
+		for _, d := range describeTopic(c.configs, s) {
+			if d.Name != "retention.ms" {
+				continue
+			}
+			got := fmt.Sprintf("%s(%v)", *d.Value, d.Source)
+			for _, s := range d.ConfigSynonyms {
+				got += fmt.Sprintf(" %s=%s(%v)", s.Name, *s.Value, s.Source)
+			}
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		}
+	}
+}
