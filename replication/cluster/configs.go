@@ -45,19 +45,18 @@ type ConfigOp struct {
 	Value *string // nil only for OpDelete
 }
 
-// decideConfigs applies operations to what a resource has, or to nothing when
-// replace is set (the older AlterConfigs).
+// decideConfigs applies operations to what a resource has.
 //
 // Errors: UNKNOWN_TOPIC_OR_PARTITION, INVALID_REQUEST, INVALID_CONFIG. Source:
 // KIP-339, org.apache.kafka.controller.ConfigurationControlManager.
-func decideConfigs(img *Image, rules ConfigRules, r Resource, ops []ConfigOp, replace bool) ([]command, error) {
+func decideConfigs(img *Image, rules ConfigRules, r Resource, ops []ConfigOp) ([]command, error) {
 	if err := checkResource(img, r); err != nil {
 		return nil, err
 	}
 	before, _ := img.Configs(r)
-	after := map[string]string{}
-	if !replace {
-		maps.Copy(after, before)
+	after := maps.Clone(before)
+	if after == nil {
+		after = map[string]string{}
 	}
 	seen := map[string]bool{}
 	for _, op := range ops {

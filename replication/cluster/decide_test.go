@@ -191,33 +191,32 @@ func TestDecideConfigs(t *testing.T) {
 		return ConfigOp{Name: name, Kind: kind, Value: &value}
 	}
 	tests := []struct {
-		rule    string
-		r       Resource
-		before  map[string]string
-		ops     []ConfigOp
-		replace bool
-		after   map[string]string
-		want    error
+		rule   string
+		r      Resource
+		before map[string]string
+		ops    []ConfigOp
+		after  map[string]string
+		want   error
 	}{
-		{"set", orders, nil, []ConfigOp{set("a", "1")}, false, map[string]string{"a": "1"}, nil},
-		{"set again", orders, map[string]string{"a": "1", "b": "1"}, []ConfigOp{set("a", "2")}, false, map[string]string{"a": "2", "b": "1"}, nil},
-		{"set the same", orders, map[string]string{"a": "1"}, []ConfigOp{set("a", "1")}, false, map[string]string{"a": "1"}, nil},
-		{"delete", orders, map[string]string{"a": "1"}, []ConfigOp{{Name: "a", Kind: OpDelete}}, false, map[string]string{}, nil},
-		{"delete what is not set", all, nil, []ConfigOp{{Name: "a", Kind: OpDelete}}, false, nil, nil},
-		{"replace drops the rest", one, map[string]string{"a": "1", "b": "1"}, []ConfigOp{set("c", "1")}, true, map[string]string{"c": "1"}, nil},
-		{"append to the default", orders, nil, []ConfigOp{edit(OpAppend, "cleanup.policy", "compact")}, false, map[string]string{"cleanup.policy": "delete,compact"}, nil},
-		{"append what is there", orders, map[string]string{"cleanup.policy": "compact"}, []ConfigOp{edit(OpAppend, "cleanup.policy", "compact")}, false, map[string]string{"cleanup.policy": "compact"}, nil},
-		{"subtract", orders, map[string]string{"cleanup.policy": "compact, delete"}, []ConfigOp{edit(OpSubtract, "cleanup.policy", "delete")}, false, map[string]string{"cleanup.policy": "compact"}, nil},
-		{"append to no list", orders, nil, []ConfigOp{edit(OpAppend, "a", "1")}, false, nil, kerr.InvalidConfig},
-		{"rules refuse", orders, nil, []ConfigOp{set("a", "large")}, false, nil, kerr.InvalidConfig},
-		{"named twice", orders, nil, []ConfigOp{set("a", "1"), set("a", "2")}, false, nil, kerr.InvalidRequest},
-		{"null value", orders, nil, []ConfigOp{{Name: "a"}}, false, nil, kerr.InvalidRequest},
-		{"no name", orders, nil, []ConfigOp{set("", "1")}, false, nil, kerr.InvalidRequest},
-		{"unknown operation", orders, nil, []ConfigOp{edit(7, "a", "1")}, false, nil, kerr.InvalidRequest},
-		{"unknown topic", Resource{TopicResource, "no"}, nil, []ConfigOp{set("a", "1")}, false, nil, kerr.UnknownTopicOrPartition},
-		{"unknown broker", Resource{BrokerResource, "9"}, nil, []ConfigOp{set("a", "1")}, false, nil, kerr.InvalidRequest},
-		{"broker is no number", Resource{BrokerResource, "x"}, nil, []ConfigOp{set("a", "1")}, false, nil, kerr.InvalidRequest},
-		{"unknown type", Resource{1, "x"}, nil, []ConfigOp{set("a", "1")}, false, nil, kerr.InvalidRequest},
+		{"set", orders, nil, []ConfigOp{set("a", "1")}, map[string]string{"a": "1"}, nil},
+		{"set again", orders, map[string]string{"a": "1", "b": "1"}, []ConfigOp{set("a", "2")}, map[string]string{"a": "2", "b": "1"}, nil},
+		{"set the same", orders, map[string]string{"a": "1"}, []ConfigOp{set("a", "1")}, map[string]string{"a": "1"}, nil},
+		{"delete", orders, map[string]string{"a": "1"}, []ConfigOp{{Name: "a", Kind: OpDelete}}, map[string]string{}, nil},
+		{"delete what is not set", all, nil, []ConfigOp{{Name: "a", Kind: OpDelete}}, nil, nil},
+		{"set for one broker", one, map[string]string{"a": "1"}, []ConfigOp{set("c", "1")}, map[string]string{"a": "1", "c": "1"}, nil},
+		{"append to the default", orders, nil, []ConfigOp{edit(OpAppend, "cleanup.policy", "compact")}, map[string]string{"cleanup.policy": "delete,compact"}, nil},
+		{"append what is there", orders, map[string]string{"cleanup.policy": "compact"}, []ConfigOp{edit(OpAppend, "cleanup.policy", "compact")}, map[string]string{"cleanup.policy": "compact"}, nil},
+		{"subtract", orders, map[string]string{"cleanup.policy": "compact, delete"}, []ConfigOp{edit(OpSubtract, "cleanup.policy", "delete")}, map[string]string{"cleanup.policy": "compact"}, nil},
+		{"append to no list", orders, nil, []ConfigOp{edit(OpAppend, "a", "1")}, nil, kerr.InvalidConfig},
+		{"rules refuse", orders, nil, []ConfigOp{set("a", "large")}, nil, kerr.InvalidConfig},
+		{"named twice", orders, nil, []ConfigOp{set("a", "1"), set("a", "2")}, nil, kerr.InvalidRequest},
+		{"null value", orders, nil, []ConfigOp{{Name: "a"}}, nil, kerr.InvalidRequest},
+		{"no name", orders, nil, []ConfigOp{set("", "1")}, nil, kerr.InvalidRequest},
+		{"unknown operation", orders, nil, []ConfigOp{edit(7, "a", "1")}, nil, kerr.InvalidRequest},
+		{"unknown topic", Resource{TopicResource, "no"}, nil, []ConfigOp{set("a", "1")}, nil, kerr.UnknownTopicOrPartition},
+		{"unknown broker", Resource{BrokerResource, "9"}, nil, []ConfigOp{set("a", "1")}, nil, kerr.InvalidRequest},
+		{"broker is no number", Resource{BrokerResource, "x"}, nil, []ConfigOp{set("a", "1")}, nil, kerr.InvalidRequest},
+		{"unknown type", Resource{1, "x"}, nil, []ConfigOp{set("a", "1")}, nil, kerr.InvalidRequest},
 	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {
@@ -225,7 +224,7 @@ func TestDecideConfigs(t *testing.T) {
 			if len(tt.before) > 0 {
 				img.apply(command{SetConfigs: &setConfigs{Resource: tt.r, Values: difference(nil, tt.before)}}, 0, map[part]struct{}{})
 			}
-			commands, err := decideConfigs(img, noLarge{}, tt.r, tt.ops, tt.replace)
+			commands, err := decideConfigs(img, noLarge{}, tt.r, tt.ops)
 			wantErr(t, err, tt.want)
 			if tt.want != nil {
 				return

@@ -239,24 +239,8 @@ func (m *Metadata) AddPartitions(ctx context.Context, id UUID, count int32, assi
 //
 // Errors: those of decideConfigs, NOT_CONTROLLER.
 func (m *Metadata) AlterConfigs(ctx context.Context, r Resource, ops []ConfigOp, validateOnly bool) error {
-	return m.alter(ctx, r, ops, false, validateOnly)
-}
-
-// ReplaceConfigs makes values all the dynamic configurations a resource has
-// (AlterConfigs of old).
-//
-// Errors: those of decideConfigs, NOT_CONTROLLER.
-func (m *Metadata) ReplaceConfigs(ctx context.Context, r Resource, values map[string]string, validateOnly bool) error {
-	ops := make([]ConfigOp, 0, len(values))
-	for name, value := range values {
-		ops = append(ops, ConfigOp{Name: name, Value: &value})
-	}
-	return m.alter(ctx, r, ops, true, validateOnly)
-}
-
-func (m *Metadata) alter(ctx context.Context, r Resource, ops []ConfigOp, replace, validateOnly bool) error {
 	return m.update(ctx, func(img *Image) ([]command, error) {
-		commands, err := decideConfigs(img, m.cfg.Rules, r, ops, replace)
+		commands, err := decideConfigs(img, m.cfg.Rules, r, ops)
 		if validateOnly {
 			commands = nil
 		}
