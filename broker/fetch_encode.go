@@ -44,15 +44,8 @@ func (r *fetchReply) AppendTo(dst []byte) ([]byte, error) {
 	return e.b, nil
 }
 
-// sentRecords says whether the answer held records of a partition.
-func (r *fetchReply) sentRecords(part *fetchPart) bool {
-	for i := range r.items {
-		if r.items[i].part == part {
-			return r.items[i].sent > 0
-		}
-	}
-	return false
-}
+// sentRecords says whether the answer held records of the ith partition.
+func (r *fetchReply) sentRecords(i int) bool { return r.items[i].sent > 0 }
 
 // chosen lists the items to answer: all, or in an incremental session those
 // that have something to tell.

@@ -199,8 +199,8 @@ func (c *sessionCache) drop(id int32) {
 }
 
 // end gives the session back. Partitions that sent records go to the end, so
-// that the next answer begins with the others.
-func (c *sessionCache) end(f fetching, sent func(*fetchPart) bool) {
+// that the next answer begins with the others; sent is asked for each by its place.
+func (c *sessionCache) end(f fetching, sent func(i int) bool) {
 	if f.session == nil {
 		return
 	}
@@ -208,17 +208,22 @@ func (c *sessionCache) end(f fetching, sent func(*fetchPart) bool) {
 	defer c.mu.Unlock()
 	s := f.session
 	s.used, s.busy = time.Now(), false
-	first, last := make([]*fetchPart, 0, len(s.parts)), []*fetchPart(nil)
-	for _, part := range s.parts {
-		if sent(part) {
+	var last []*fetchPart
+	for i, part := range f.parts {
+		if sent(i) {
 			last = append(last, part)
-		} else {
+		}
+	}
+	if len(last) == 0 || len(last) == len(f.parts) {
+		return
+	}
+	first := make([]*fetchPart, 0, len(f.parts))
+	for i, part := range f.parts {
+		if !sent(i) {
 			first = append(first, part)
 		}
 	}
-	if len(last) > 0 && len(first) > 0 {
-		s.parts = append(first, last...)
-	}
+	s.parts = append(first, last...)
 }
 
 // count is the number of sessions.
