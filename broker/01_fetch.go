@@ -71,6 +71,7 @@ func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Re
 		maxBytes: int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes)),
 	}
 	r.minBytes = min(int(req.MinBytes), r.maxBytes) // as KafkaApis does: more never comes
+	r.maxBytes = min(r.maxBytes, max(r.minBytes, replyLimit(b.server.writing.Load())))
 	f, err := b.sessions.begin(req, b.settings().fetchSessionSlots)
 	if err != nil {
 		r.failure = err
@@ -84,6 +85,25 @@ func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Re
 	}
 	r.wait(ctx, time.Duration(req.MaxWaitMillis)*time.Millisecond)
 	return r, nil
+}
+
+const (
+	// largestReply bounds the records of one answer, whatever the client would
+	// take: larger ones are no faster and cost memory. It leaves room for the rest
+	// of the answer within a buffer of 8 MiB.
+	largestReply = 8<<20 - 128<<10
+	// smallestReply is what an answer may hold however many wait to be read.
+	smallestReply = 256 << 10
+	// replyBudget is about what all answers together hold that their peers have
+	// not read yet.
+	replyBudget = 256 << 20
+)
+
+// replyLimit is how many bytes of records an answer may hold, when answers with
+// so many bytes wait for their peers. A first batch goes out whole all the same,
+// and a client that asks for more as the least is given it.
+func replyLimit(writing int64) int {
+	return int(min(max((replyBudget-writing)/16, smallestReply), largestReply))
 }
 
 func (r *fetchReply) refuseAll(err error) {

@@ -225,7 +225,9 @@ func (c *conn) answer(frame []byte) error {
 			return ordinary(err)
 		}
 	}
+	c.server.writing.Add(int64(len(reply)))
 	_, err = c.net.Write(reply)
+	c.server.writing.Add(-int64(len(reply)))
 	c.server.buffers.put(reply)
 	if err != nil {
 		return fmt.Errorf("write a reply: %w", err)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,6 +174,36 @@ func TestFetchLimits(t *testing.T) {
 			if len(got.RecordBatches) != c.want[i]*size {
 				t.Errorf("%s: partition %d has %d bytes, want %d batches of %d", name, i, len(got.RecordBatches), c.want[i], size)
 			}
+		}
+	}
+}
+
+// An answer is bounded whatever the client would take, unless it waits for more,
+// and is the smaller the more are on their way already.
+func TestFetchRepliesAreBounded(t *testing.T) {
+	b, _ := open(t, nil)
+	topic := withTopic(t, b, "t", 1)
+	batch := batchOf(record.NoProducer(), strings.Repeat("x", 900<<10))
+	for range 12 {
+		put(t, b, "t", 0, slices.Clone(batch), nil)
+	}
+	for name, c := range map[string]struct {
+		minBytes int
+		writing  int64
+		want     int // batches
+	}{
+		"of itself":                 {1, 0, 8},
+		"by what others hold":       {1, replyBudget * 3 / 4, 4},
+		"to a first batch":          {1, 2 * replyBudget, 1},
+		"but not below the minimum": {9 * batch.Size(), 2 * replyBudget, 9},
+	} {
+		r := getting(12, topic, 0)
+		r.MaxBytes, r.MinBytes, r.Topics[0].Partitions[0].PartitionMaxBytes = 50<<20, int32(c.minBytes), 50<<20
+		b.server.writing.Add(c.writing)
+		resp := ask(t, b, r, kmsg.NewPtrFetchResponse())
+		b.server.writing.Add(-c.writing)
+		if got := len(resp.Topics[0].Partitions[0].RecordBatches) / batch.Size(); got != c.want {
+			t.Errorf("bounded %s: %d batches, want %d", name, got, c.want)
 		}
 	}
 }

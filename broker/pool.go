@@ -14,8 +14,9 @@ type bufferPool struct {
 const (
 	// smallestClass is that of 4 KiB: smaller ones are not worth keeping.
 	smallestClass = 12
-	// bufferClasses covers 4 KiB to 64 MiB.
-	bufferClasses = 15
+	// bufferClasses covers 4 KiB to 16 MiB: a larger frame is rare, and its buffer
+	// would outlive it by minutes.
+	bufferClasses = 13
 )
 
 // get returns a buffer of length 0 with room for size bytes, or nil when none

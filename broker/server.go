@@ -31,6 +31,7 @@ type server struct {
 	closing atomic.Bool
 	wg      sync.WaitGroup
 	nextID  atomic.Int64
+	writing atomic.Int64 // bytes of answers on their way to peers
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
