@@ -40,10 +40,10 @@ func Message(err error) *string {
 	switch {
 	case errors.As(err, &known):
 		text = known.Description
-		if why, ok := strings.CutSuffix(err.Error(), known.Error()); !ok {
-			text = err.Error()
-		} else if why = strings.TrimSuffix(why, ": "); why != "" {
-			text = why // the code stands beside it
+		// The code stands beside it.
+		why := strings.TrimSuffix(strings.TrimSuffix(err.Error(), known.Error()), known.Message)
+		if why = strings.TrimSuffix(why, ": "); why != "" {
+			text = why
 		}
 	case ended(err):
 		text = kerr.RequestTimedOut.Description

@@ -95,6 +95,12 @@ func TestReadFrameGrowsAsBytesArrive(t *testing.T) {
 	}
 }
 
+// short ends in the name of its code, without the description, as record.Invalid does.
+type short struct{}
+
+func (short) Error() string { return "batch of 9 bytes: MESSAGE_TOO_LARGE" }
+func (short) Unwrap() error { return kerr.MessageTooLarge }
+
 func TestCodeAndMessage(t *testing.T) {
 	secret := errors.New("open /secret: no such file")
 	tests := []struct {
@@ -105,6 +111,7 @@ func TestCodeAndMessage(t *testing.T) {
 		{nil, 0, ""},
 		{kerr.NotLeaderForPartition, 6, kerr.NotLeaderForPartition.Description},
 		{fmt.Errorf("sequence 7, want 5: %w", kerr.OutOfOrderSequenceNumber), 45, "sequence 7, want 5"},
+		{short{}, 10, "batch of 9 bytes"},
 		{fmt.Errorf("%w: disk", kerr.KafkaStorageError), 56, "KAFKA_STORAGE_ERROR: "},
 		{context.DeadlineExceeded, 7, "The request timed out."},
 		{fmt.Errorf("wait: %w", context.Canceled), 7, "The request timed out."},
@@ -115,7 +122,7 @@ func TestCodeAndMessage(t *testing.T) {
 			t.Errorf("%v: code %d, want %d", test.err, got, test.code)
 		}
 		got := Message(test.err)
-		if (got == nil) != (test.err == nil) || got != nil && !strings.HasPrefix(*got, test.message) {
+		if (got == nil) != (test.err == nil) || got != nil && (!strings.HasPrefix(*got, test.message) || strings.HasSuffix(*got, "_TOO_LARGE")) {
 			t.Errorf("%v: message %v, want %q", test.err, got, test.message)
 		}
 		if Unexpected(test.err) != (test.err == secret) {

@@ -42,7 +42,20 @@ type Invalid struct {
 	Record int32 // index within the batch, -1 when the batch itself is wrong
 	Reason string
 	Err    *kerr.Error
+	More   []Rejected // the further records that were rejected; maxRejected at most
 }
+
+// Rejected is a record that the topic does not take: it lacks a key, or its
+// timestamp is out of bounds. The client fails it for that reason, and the rest
+// of the batch for being in its company (KIP-467).
+type Rejected struct {
+	Record int32 // index within the batch
+	Reason string
+}
+
+// maxRejected bounds the records that an answer names, so that it is no larger
+// than the request by much.
+const maxRejected = 1000
 
 // Error has the record, the reason and Kafka's name of the code.
 func (e *Invalid) Error() string {
@@ -203,6 +216,7 @@ func (b Batch) decompressed(limit int, budget *Budget, use func(data []byte) err
 func (l *Limits) walk(b Batch, data []byte) (Info, error) {
 	info := Info{MaxTimestamp: -1, RawBytes: len(data)}
 	base := b.BaseTimestamp()
+	var wrong *Invalid
 	for i := range b.Count() {
 		var v view
 		size, why := walkRecord(data, &v)
@@ -211,14 +225,10 @@ func (l *Limits) walk(b Batch, data []byte) (Info, error) {
 			return info, &Invalid{Record: i, Reason: string(why), Err: kerr.InvalidRecord}
 		case v.offsetDelta != i:
 			return info, &Invalid{Record: i, Reason: fmt.Sprintf("offset delta %d", v.offsetDelta), Err: kerr.InvalidRecord}
-		case l.Compacted && v.keySize < 0:
-			return info, &Invalid{Record: i, Reason: "a compacted topic needs a key in each record", Err: kerr.InvalidRecord}
 		}
 		timestamp := base + v.timestampDelta
-		if !l.LogAppendTime && timestamp != -1 {
-			if err := l.checkTimestamp(i, timestamp, base, v.timestampDelta); err != nil {
-				return info, err
-			}
+		if reason, code := l.judge(&v, base); code != nil {
+			wrong = wrong.and(Rejected{i, reason}, code)
 		}
 		info.MaxTimestamp = max(info.MaxTimestamp, timestamp)
 		data = data[size:]
@@ -226,16 +236,42 @@ func (l *Limits) walk(b Batch, data []byte) (Info, error) {
 	if len(data) > 0 {
 		return info, invalid(kerr.InvalidRecord, "%d bytes after record %d, the last", len(data), b.Count()-1)
 	}
+	if wrong != nil {
+		return info, wrong
+	}
 	return info, nil
 }
 
-func (l *Limits) checkTimestamp(i int32, timestamp, base, delta int64) error {
+// and adds a rejected record. As in Kafka one timestamp decides the code of the
+// batch. Source: LogValidator.processRecordErrors.
+func (e *Invalid) and(r Rejected, code *kerr.Error) *Invalid {
+	if e == nil {
+		return &Invalid{Record: r.Record, Reason: r.Reason, Err: code}
+	}
+	if code == kerr.InvalidTimestamp {
+		e.Err = code
+	}
+	if len(e.More) < maxRejected {
+		e.More = append(e.More, r)
+	}
+	return e
+}
+
+// judge says why the topic does not take a record; a nil code means it does.
+func (l *Limits) judge(v *view, base int64) (reason string, code *kerr.Error) {
+	timestamp := base + v.timestampDelta
+	switch {
+	case l.Compacted && v.keySize < 0:
+		return "a compacted topic needs a key in each record", kerr.InvalidRecord
+	case l.LogAppendTime || timestamp == -1 || l.inTime(timestamp, base, v.timestampDelta):
+		return "", nil
+	}
+	return fmt.Sprintf("timestamp %d at %d, allowed %s before and %s after", timestamp, l.Now, l.TimestampBefore, l.TimestampAfter), kerr.InvalidTimestamp
+}
+
+func (l *Limits) inTime(timestamp, base, delta int64) bool {
 	overflow := (delta > 0) != (timestamp > base) && delta != 0
 	late := l.TimestampBefore != 0 && timestamp < l.Now-l.TimestampBefore.Milliseconds()
 	early := l.TimestampAfter != 0 && timestamp > l.Now+l.TimestampAfter.Milliseconds()
-	if timestamp < -1 || overflow || late || early {
-		return &Invalid{Record: i, Err: kerr.InvalidTimestamp, Reason: fmt.Sprintf(
-			"timestamp %d at %d, allowed %s before and %s after", timestamp, l.Now, l.TimestampBefore, l.TimestampAfter)}
-	}
-	return nil
+	return timestamp >= -1 && !overflow && !late && !early
 }

@@ -250,3 +250,31 @@ func TestInvalidNamesTheRecord(t *testing.T) {
 		t.Fatalf("got %q, want %q", got.Error(), want)
 	}
 }
+
+// Kafka tells every record that it rejects, not only the first (KIP-467).
+func TestEveryRejectedRecordIsNamed(t *testing.T) {
+	keyless := func(codec int8, count int) Batch {
+		o := NoProducer()
+		o.Codec = codec
+		b := NewBuilder(o)
+		for range count {
+			b.Append(Record{Timestamp: now, Value: []byte("v")})
+		}
+		return b.Build()
+	}
+	_, _, err := Validate(keyless(CodecGzip, 3), Limits{Compacted: true})
+	var got *Invalid
+	if !errors.As(err, &got) {
+		t.Fatal(err)
+	}
+	if got.Record != 0 || len(got.More) != 2 || got.More[0].Record != 1 || got.More[1].Record != 2 || got.More[1].Reason != got.Reason {
+		t.Fatalf("got %+v, want records 0, 1 and 2", got)
+	}
+	if _, _, err := Validate(keyless(CodecNone, maxRejected+100), Limits{Compacted: true}); !errors.As(err, &got) || len(got.More) != maxRejected {
+		t.Fatalf("%d records named, want %d", len(got.More), maxRejected)
+	}
+	late := stamped(now - 2000)
+	if _, _, err := Validate(late, Limits{Now: now, TimestampBefore: time.Second, Compacted: true}); !errors.Is(err, kerr.InvalidRecord) {
+		t.Fatalf("got %v; the key is asked for first", err)
+	}
+}
