@@ -185,22 +185,30 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)
 		defer cancel()
 	}
-	var others sync.WaitGroup
+	var others *sync.WaitGroup
 	last := -1
 	for i := range all {
 		if all[i].err != nil {
 			continue
 		}
 		if last >= 0 {
-			p := &all[last]
-			others.Go(func() { b.appendOne(ctx, req, p) })
+			if others == nil {
+				others = new(sync.WaitGroup)
+				defer others.Wait()
+			}
+			b.appendBeside(ctx, others, req, &all[last])
 		}
 		last = i
 	}
 	if last >= 0 {
 		b.appendOne(ctx, req, &all[last])
 	}
-	others.Wait()
+}
+
+// appendBeside is appendOne in a goroutine of its own. Apart from append, so
+// that a request for one partition allocates nothing for it.
+func (b *Broker) appendBeside(ctx context.Context, others *sync.WaitGroup, req *kmsg.ProduceRequest, p *producing) {
+	others.Go(func() { b.appendOne(ctx, req, p) })
 }
 
 // reverify is how often a batch whose transaction ended between the coordinator's
@@ -250,9 +258,7 @@ func (b *Broker) answerProduce(version int16, resp *kmsg.ProduceResponse, p *pro
 	r.ErrorCode, r.ErrorMessage = protocol.Code(p.err), protocol.Message(p.err)
 	var invalid *record.Invalid
 	if errors.As(p.err, &invalid) && invalid.Record >= 0 {
-		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		e.RelativeOffset, e.ErrorMessage = invalid.Record, &invalid.Reason
-		r.ErrorRecords = append(r.ErrorRecords, e)
+		r.ErrorRecords = rejected(invalid)
 	}
 	if version < 10 || r.ErrorCode != kerr.NotLeaderForPartition.Code || p.partition == nil {
 		return
@@ -260,4 +266,14 @@ func (b *Broker) answerProduce(version int16, resp *kmsg.ProduceResponse, p *pro
 	if l := p.partition.Leadership(); l.Leader >= 0 {
 		r.CurrentLeader.LeaderID, r.CurrentLeader.LeaderEpoch = l.Leader, l.Epoch
 	}
+}
+
+// rejected names the records for which a batch was refused (KIP-467).
+func rejected(invalid *record.Invalid) []kmsg.ProduceResponseTopicPartitionErrorRecord {
+	named := make([]kmsg.ProduceResponseTopicPartitionErrorRecord, 1+len(invalid.More))
+	named[0].RelativeOffset, named[0].ErrorMessage = invalid.Record, &invalid.Reason
+	for i := range invalid.More {
+		named[i+1].RelativeOffset, named[i+1].ErrorMessage = invalid.More[i].Record, &invalid.More[i].Reason
+	}
+	return named
 }

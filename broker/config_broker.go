@@ -83,7 +83,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 		doc: "The replicas of a topic that does not say."},
 	{name: "delete.topic.enable", typ: typeBoolean, def: "true", bind: func(s *settings) any { return &s.deleteTopics }, doc: "Whether topics may be deleted."},
 	{name: "fetch.max.bytes", typ: typeInt, def: "57671680", check: atLeast(1024), bind: func(s *settings) any { return &s.fetchMaxBytes },
-		doc: "The most bytes of records one fetch is given; a single batch may be larger."},
+		doc: "The most bytes of records one fetch is given, 8 MiB unless it asks for more as the least; a single batch may be larger."},
 	{name: "group.initial.rebalance.delay.ms", typ: typeInt, def: "3000", bind: func(s *settings) any { return &s.groupInitialRebalanceDelay },
 		doc: "How long a new group waits for more members before its first generation."},
 	{name: "group.max.session.timeout.ms", typ: typeInt, def: "1800000", bind: func(s *settings) any { return &s.groupMaxSession }, doc: "The longest session a member may ask for."},

@@ -8,7 +8,8 @@ import (
 // A bufferPool keeps byte slices by the power of two of their capacity. A
 // buffer taken from it may hold old bytes. Any number of goroutines may use it.
 type bufferPool struct {
-	classes [bufferClasses]sync.Pool
+	classes [bufferClasses]sync.Pool // of *[]byte
+	holders sync.Pool                // of *[]byte that hold nothing, so that put makes none
 }
 
 const (
@@ -26,10 +27,14 @@ func (p *bufferPool) get(size int) []byte {
 	if class >= bufferClasses {
 		return nil
 	}
-	if b, ok := p.classes[class].Get().(*[]byte); ok {
-		return (*b)[:0]
+	holder, ok := p.classes[class].Get().(*[]byte)
+	if !ok {
+		return nil
 	}
-	return nil
+	b := (*holder)[:0]
+	*holder = nil
+	p.holders.Put(holder)
+	return b
 }
 
 // take is get that makes a new buffer when none is kept.
@@ -54,6 +59,10 @@ func (p *bufferPool) put(b []byte) {
 	if class < 0 || class >= bufferClasses {
 		return
 	}
-	b = b[:0]
-	p.classes[class].Put(&b)
+	holder, ok := p.holders.Get().(*[]byte)
+	if !ok {
+		holder = new([]byte)
+	}
+	*holder = b
+	p.classes[class].Put(holder)
 }

@@ -203,7 +203,7 @@ func (o *order) take() (*reign, []*proposal) {
 // or the leadership under which it was checked is gone.
 func (o *order) propose(lead *reign, batch []*proposal) bool {
 	o.mu.Lock()
-	r := &round{term: lead.term, first: o.tickets + 1, next: o.tickets + 1}
+	r := &round{term: lead.term, first: o.tickets + 1, next: o.tickets + 1, entries: batch[:0]}
 	for _, q := range batch {
 		switch {
 		case o.lead != lead:
@@ -215,7 +215,7 @@ func (o *order) propose(lead *reign, batch []*proposal) bool {
 		case q.outcome == repeated:
 			r.duplicates = append(r.duplicates, q)
 		default:
-			r.entries = append(r.entries, q)
+			r.entries = append(r.entries, q) // in place: it never gets ahead of the loop
 		}
 	}
 	if len(r.entries) == 0 {
@@ -223,17 +223,15 @@ func (o *order) propose(lead *reign, batch []*proposal) bool {
 		return false
 	}
 	r.left = len(r.entries)
-	commands := make([]command, len(r.entries))
-	for i, q := range r.entries {
+	for _, q := range r.entries {
 		o.tickets++
 		q.ticket, q.phase = o.tickets, proposed
-		commands[i] = command{kind: q.kind, term: lead.term, ticket: q.ticket, data: q.data}
 	}
 	r.entries[0].closes = true
 	o.round = r
 	o.mu.Unlock()
-	for _, c := range commands {
-		lead.group.apply(c)
+	for i, q := range r.entries { // of a q that is settled meanwhile only data's place is read
+		lead.group.apply(command{kind: q.kind, term: lead.term, ticket: r.first + uint64(i), data: q.data})
 	}
 	return true
 }

@@ -67,8 +67,11 @@ type store struct {
 	sole    atomic.Bool   // this node is the only voter
 	applied atomic.Uint64 // last index applied; the suffix above may be cut
 	synced  int64         // log end offset at the last sync for flush.messages
+
+	// Of the call under way, kept so that it allocates nothing.
 	entries []log.Entry
 	claimed []*proposal
+	mark    watermark
 }
 
 // IsMonotonic tells raft that indexes here have no holes.
@@ -276,8 +279,8 @@ func (s *store) settle(logs []*raft.Log) {
 		return
 	}
 	last := logs[len(logs)-1]
-	mark := completed(s.log, last.Index, last.Term, s.log.EndOffset())
-	s.ledger.keptBy(s.claimed, nil, &mark)
+	s.mark = completed(s.log, last.Index, last.Term, s.log.EndOffset())
+	s.ledger.keptBy(s.claimed, nil, &s.mark)
 }
 
 // DeleteRange cuts the end of the log, never below what is applied. Raft also
