@@ -42,7 +42,7 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	}
 	if !b.settings().txnVerification && batches[0].version < 12 {
 		for i := range batches {
-			batches[i].guard = batches[i].log().GuardFrom(batches[i].producerID, batches[i].firstSequence)
+			batches[i].protect(ctx)
 		}
 		return errs
 	}
@@ -50,8 +50,7 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	request := txn.EnsureRequest{API: kmsg.Produce}
 	for i := range batches {
 		one := &batches[i]
-		p := one.log()
-		_, epoch, open := p.Log().OpenTransaction(one.producerID)
+		_, epoch, open := one.log().Log().OpenTransaction(one.producerID)
 		if open && epoch == one.producerEpoch {
 			continue
 		}
@@ -59,7 +58,7 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 			errs[i] = fmt.Errorf("producer %d: epoch %d, want %d: %w", one.producerID, one.producerEpoch, epoch, kerr.InvalidProducerEpoch)
 			continue
 		}
-		one.guard = p.GuardFrom(one.producerID, one.firstSequence)
+		one.protect(ctx)
 		request.TransactionalID, request.Version = one.transactionalID, one.version
 		request.ProducerID, request.ProducerEpoch = one.producerID, one.producerEpoch
 		request.Participants = append(request.Participants, txn.Participant{TopicID: one.topic.ID, Topic: one.topic.Name, Partition: one.partition})
@@ -78,6 +77,14 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 }
 
 func (t *txnBatch) log() *replication.Partition { return t.topic.partitions[t.partition] }
+
+// protect takes the guard. Only a leader gives one, so after a start it waits,
+// bounded, for the partition to have a leader (hard-31).
+func (t *txnBatch) protect(ctx context.Context) {
+	p := t.log()
+	park(ctx, p, parkTime)
+	t.guard = p.GuardFrom(t.producerID, t.firstSequence)
+}
 
 // verifyOffsets makes sure that a partition of __consumer_offsets is in the open
 // transaction of a TxnOffsetCommit. While the coordinator waits for the markers
