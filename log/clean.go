@@ -12,7 +12,8 @@ import (
 )
 
 // maxKeys bounds the keys of one compaction, and with them its memory to about
-// 100 MiB; a round with more ends at an earlier segment.
+// 100 MiB; a round with more ends at an earlier segment. A segment is taken whole:
+// one with more keys than this costs about 50 bytes for each of them.
 const maxKeys = 2 << 20
 
 // keyHash stands for a key: the front of its SHA-256.

@@ -116,11 +116,9 @@ func (l *Log) StartOffset() int64 { return l.view.Load().start }
 func (l *Log) EndOffset() int64 { return l.view.Load().end() }
 
 // Size is the bytes of all segments' batches.
-func (l *Log) Size() (size int64) {
-	for _, s := range l.view.Load().all() {
-		size += s.size
-	}
-	return size
+func (l *Log) Size() int64 {
+	v := l.view.Load()
+	return bytesOf(v.clean) + bytesOf(v.sealed) + v.active.size
 }
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest known epoch up to the

@@ -78,14 +78,16 @@ func (r *recovery) rows(s *segment, scan *scanner, checked int64) (survivors map
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, size)
-	if n, err := r.log.w.rows.ReadAt(b, 0); n < len(b) {
-		return nil, fmt.Errorf("read %s: %w", s.files.rows, err)
-	}
-	for ; len(b) >= rowSize; b = b[rowSize:] {
+	file := newScanner(r.log.w.rows, size)
+	defer file.free()
+	for at := int64(0); at+rowSize <= size; at += rowSize {
+		b, err := file.bytes(at, rowSize)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", s.files.rows, err)
+		}
 		row, err := decodeRow(b)
 		if err != nil || !r.continues(s, row) {
-			return r.survivors(s, b[rowSize:])
+			return r.survivors(s, file, at+rowSize)
 		}
 		whole, err := r.holds(s, scan, row, checked)
 		if err != nil || !whole {
@@ -96,11 +98,16 @@ func (r *recovery) rows(s *segment, scan *scanner, checked int64) (survivors map
 	return nil, nil
 }
 
-// survivors reads the rows behind an unreadable one. If one of them is of a kind
-// that is synced at once, so was the unreadable one.
-func (r *recovery) survivors(s *segment, b []byte) (map[uint64]Row, error) {
+// survivors reads the rows behind an unreadable one, from a position of their
+// file on. If one of them is of a kind that is synced at once, so was the
+// unreadable one.
+func (r *recovery) survivors(s *segment, file *scanner, at int64) (map[uint64]Row, error) {
 	rows := make(map[uint64]Row)
-	for index := r.index + 2; len(b) >= rowSize; b, index = b[rowSize:], index+1 {
+	for index := r.index + 2; at+rowSize <= file.end; at, index = at+rowSize, index+1 {
+		b, err := file.bytes(at, rowSize)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", s.files.rows, err)
+		}
 		row, err := decodeRow(b)
 		if err != nil || row.Index != index {
 			continue
@@ -174,7 +181,9 @@ func (r *recovery) take(s *segment, row Row) {
 //
 // Errors: ErrCorrupt when a row that was left says otherwise.
 func (r *recovery) reindex(s *segment, scan *scanner, survivors map[uint64]Row) (rebuilt []byte, err error) {
-	made := make(map[uint64]Row)
+	disagrees := func(left Row) error {
+		return fmt.Errorf("%s: row %d says offset %d at %d, the batches say otherwise: %w", s.files.rows, left.Index, left.BaseOffset, left.Position, ErrCorrupt)
+	}
 	for s.size < scan.end {
 		b, err := scan.batch(s.size)
 		if err != nil {
@@ -191,12 +200,16 @@ func (r *recovery) reindex(s *segment, scan *scanner, survivors map[uint64]Row) 
 			break
 		}
 		row.Index, row.Term, row.Position, row.PayloadPosition = r.index+1, r.term, s.size, int32(r.log.w.payloadSize)
-		rebuilt, made[row.Index] = appendRow(rebuilt, row), row
+		if left, ok := survivors[row.Index]; ok && left != row {
+			return nil, disagrees(left)
+		}
+		delete(survivors, row.Index)
+		rebuilt = appendRow(rebuilt, row)
 		r.take(s, row)
 	}
-	for index, left := range survivors {
-		if row, ok := made[index]; ok && row != left || !ok && left.BaseOffset < r.next {
-			return nil, fmt.Errorf("%s: row %d says offset %d at %d, the batches say otherwise: %w", s.files.rows, index, left.BaseOffset, left.Position, ErrCorrupt)
+	for _, left := range survivors {
+		if left.BaseOffset < r.next {
+			return nil, disagrees(left)
 		}
 	}
 	return rebuilt, nil

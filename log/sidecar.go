@@ -131,4 +131,5 @@ func (l *Log) eachRow(s *segment, first uint64, fn func(Row) error) error {
 	}
 	return nil
 }
+
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
