@@ -42,3 +42,30 @@ func TestHard07GuardGoneBeforeTheAppend(t *testing.T) {
 		}
 	}
 }
+
+// As Apache Kafka 4.3.1 answered: each record that the topic rejects is named,
+// so that a client tells each of them why (KIP-467).
+func TestProduceNamesEachRejectedRecord(t *testing.T) {
+	b, _ := open(t, nil)
+	withTopic(t, b, "t", 1)
+	alter := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	alter.Version = 1
+	r := kmsg.NewIncrementalAlterConfigsRequestResource()
+	r.ResourceType, r.ResourceName = kmsg.ConfigResourceTypeTopic, "t"
+	c := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	c.Name, c.Value = "cleanup.policy", kmsg.StringPtr("compact")
+	r.Configs = append(r.Configs, c)
+	alter.Resources = append(alter.Resources, r)
+	if code := ask(t, b, alter, kmsg.NewPtrIncrementalAlterConfigsResponse()).Resources[0].ErrorCode; code != 0 {
+		t.Fatal(kerr.ErrorForCode(code))
+	}
+	got := put(t, b, "t", 0, batchOf(record.NoProducer(), "a", "b", "c"), nil)
+	if got.ErrorCode != kerr.InvalidRecord.Code || len(got.ErrorRecords) != 3 {
+		t.Fatalf("code %d, %d records named; want %d, 3", got.ErrorCode, len(got.ErrorRecords), kerr.InvalidRecord.Code)
+	}
+	for i, e := range got.ErrorRecords {
+		if e.RelativeOffset != int32(i) || e.ErrorMessage == nil {
+			t.Errorf("record %d: %+v", i, e)
+		}
+	}
+}
