@@ -14,6 +14,7 @@ import (
 func TestCommandLineMistakes(t *testing.T) {
 	for name, args := range map[string][]string{
 		"unknown command":          {"prodcue"},
+		"unknown command of topic": {"topic", "discribe", "orders"},
 		"unknown flag":             {"dev", "--prot", "1"},
 		"abort without a txn":      {"produce", "orders", "--abort"},
 		"acks of another kind":     {"produce", "orders", "--acks", "2"},
@@ -24,6 +25,7 @@ func TestCommandLineMistakes(t *testing.T) {
 		"offset without meaning":   {"consume", "orders", "-o", "yesterday"},
 		"output of another kind":   {"topic", "list", "-o", "xml"},
 		"feature without level":    {"dev", "--headless", "--port", "0", "--feature", "transaction.version"},
+		"feature level unknown":    {"dev", "--headless", "--port", "0", "--feature", "transaction.version=9"},
 		"unreadable configuration": {"serve", "-c", "/does/not/exist"},
 		"wrong setting":            {"dev", "--headless", "--port", "0", "--set", "num.partitions=none"},
 		"unknown conformance case": {"conformance", "run", "no/such/case"},
@@ -100,6 +102,15 @@ func TestDataCommands(t *testing.T) {
 		t.Errorf("group describe:\n%s", out)
 	}
 	ok("", "group", "seek", "readers", "orders", "--to", "start")
+	same("seek past the end", ok("", "group", "seek", "readers", "orders", "--to", "3", "-o", "json"),
+		`[{"group":"readers","topic":"orders","partition":0,"committed_offset":0},{"group":"readers","topic":"orders","partition":1,"committed_offset":3}]`+"\n")
+	code, _, errOut := execute(t, "", "topic", "describe", "none", "-b", p.Bootstrap)
+	same("unknown topic", errOut, "oncelog: describe none: UNKNOWN_TOPIC_OR_PARTITION: This server does not host this topic-partition.\n")
+	if code != exitFailed {
+		t.Errorf("exit %d", code)
+	}
+	_, _, errOut = execute(t, "", "txn", "producers", "orders:9", "-b", p.Bootstrap)
+	same("unknown partition", errOut, "oncelog: DescribeProducers: UNKNOWN_TOPIC_OR_PARTITION: This server does not host this topic-partition.\n")
 	ok("", "group", "delete", "readers")
 	ok("", "topic", "config", "orders", "--set", "retention.ms=1000")
 	ok("", "topic", "add-partitions", "orders", "--to", "3")

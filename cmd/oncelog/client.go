@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -147,5 +148,10 @@ func (a *app) admin(ctx context.Context, do func(context.Context, *kadm.Client) 
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, a.client.timeout)
 	defer cancel()
-	return do(ctx, kadm.NewClient(client))
+	err = do(ctx, kadm.NewClient(client))
+	var shards *kadm.ShardErrors
+	if errors.As(err, &shards) && len(shards.Errs) > 0 {
+		return fmt.Errorf("%s: %w", shards.Name, shards.Errs[0].Err)
+	}
+	return err
 }

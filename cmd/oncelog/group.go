@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -90,6 +91,14 @@ func (a *app) groupDescribe() *cobra.Command {
 	}
 }
 
+// A seekRow is what seek committed for one partition.
+type seekRow struct {
+	Group     string `json:"group"`
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	Committed int64  `json:"committed_offset"`
+}
+
 func (a *app) groupSeek() *cobra.Command {
 	var to string
 	cmd := &cobra.Command{
@@ -107,15 +116,17 @@ func (a *app) groupSeek() *cobra.Command {
 				if err := answers.Error(); err != nil {
 					return failed(exitFailed, "seek %s: %w", args[0], err)
 				}
+				found := []seekRow{}
 				var rows [][]string
 				for _, o := range target.Sorted() {
+					found = append(found, seekRow{args[0], o.Topic, o.Partition, o.At})
 					rows = append(rows, text(args[0], o.Topic, o.Partition, o.At))
 				}
-				return a.print(target.Sorted(), []string{"GROUP", "TOPIC", "PARTITION", "COMMITTED"}, rows)
+				return a.print(found, []string{"GROUP", "TOPIC", "PARTITION", "COMMITTED"}, rows)
 			})
 		},
 	}
-	cmd.Flags().StringVar(&to, "to", "start", "start, end, @MILLIS or an offset")
+	cmd.Flags().StringVar(&to, "to", "start", "start, end, @MILLIS or an offset, which is kept between start and end")
 	return cmd
 }
 
@@ -125,7 +136,9 @@ func seekTarget(ctx context.Context, admin *kadm.Client, to, topic string) (kadm
 	var err error
 	fixed, number := strconv.ParseInt(to, 10, 64)
 	switch {
-	case to == "start" || number == nil:
+	case number == nil:
+		return boundedOffsets(ctx, admin, fixed, topic)
+	case to == "start":
 		listed, err = admin.ListStartOffsets(ctx, topic)
 	case to == "end":
 		listed, err = admin.ListEndOffsets(ctx, topic)
@@ -144,13 +157,29 @@ func seekTarget(ctx context.Context, admin *kadm.Client, to, topic string) (kadm
 	if err := listed.Error(); err != nil {
 		return nil, err
 	}
-	target := listed.Offsets()
-	if number == nil {
-		for _, o := range target.Sorted() {
-			o.At = fixed
-			target.Add(o)
-		}
+	return listed.Offsets(), nil
+}
+
+// boundedOffsets is the same offset for each partition, kept between its start
+// and its end as Kafka's own tool keeps it, and without a leader epoch: whose
+// batch lies there is not known.
+func boundedOffsets(ctx context.Context, admin *kadm.Client, offset int64, topic string) (kadm.Offsets, error) {
+	start, err := admin.ListStartOffsets(ctx, topic)
+	if err != nil {
+		return nil, err
 	}
+	end, err := admin.ListEndOffsets(ctx, topic)
+	if err == nil {
+		err = errors.Join(start.Error(), end.Error())
+	}
+	if err != nil {
+		return nil, err
+	}
+	target := make(kadm.Offsets)
+	end.Each(func(e kadm.ListedOffset) {
+		s, _ := start.Lookup(topic, e.Partition)
+		target.AddOffset(topic, e.Partition, min(max(offset, s.Offset), e.Offset), -1)
+	})
 	return target, nil
 }
 

@@ -58,7 +58,21 @@ func (a *app) root() *cobra.Command {
 		a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.txnCommand(),
 		a.logCommand(), a.conformanceCommand(), a.versionCommand(),
 	)
+	for _, family := range root.Commands() {
+		if family.HasSubCommands() {
+			family.RunE = helpOrMistake
+		}
+	}
 	return root
+}
+
+// helpOrMistake runs a command that only holds others: its help, or what was
+// asked of it is none of them.
+func helpOrMistake(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	return usage("unknown command %q for %q: see %s --help", args[0], cmd.CommandPath(), cmd.CommandPath())
 }
 
 // exactly asks for n positional arguments and says which.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/term"
 
 	"github.com/oncelog/oncelog/broker"
@@ -161,6 +162,8 @@ func startError(err error) error {
 	switch {
 	case errors.Is(err, broker.ErrConfig):
 		return &exitError{exitUsage, err}
+	case errors.Is(err, kerr.InvalidUpdateVersion): // of --feature
+		return usage("start the broker: %w", err)
 	case errors.As(err, &listening):
 		return usage("start the broker: %w; choose another port, or 0 for a free one", err)
 	}

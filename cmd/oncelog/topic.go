@@ -151,8 +151,10 @@ func describePartitions(ctx context.Context, admin *kadm.Client, names []string)
 	if err != nil {
 		return nil, err
 	}
-	if err := topics.Error(); err != nil {
-		return nil, err
+	for _, topic := range topics.Sorted() {
+		if topic.Err != nil {
+			return nil, failed(exitFailed, "describe %s: %w", topic.Topic, topic.Err)
+		}
 	}
 	start, err := admin.ListStartOffsets(ctx, names...)
 	if err != nil {
