@@ -205,7 +205,7 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 	}
 	for i, l := range opened {
 		b.server.serve(l, b.plan.listen[i].name)
-		b.logger.Info("listening", "listener", b.plan.listen[i].name, "address", l.Addr())
+		b.logger.Info("listening", "listener", b.plan.listen[i].name, "address", l.Addr().String())
 		if ip := net.ParseIP(hostOf(l.Addr())); ip != nil && !ip.IsLoopback() {
 			b.logger.Warn("the listener is open to the network without authentication; whoever reaches it may read, write and delete", "listener", b.plan.listen[i].name, "address", l.Addr())
 		}
