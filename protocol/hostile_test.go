@@ -70,3 +70,17 @@ func TestLargeHonestRequestPasses(t *testing.T) {
 		}
 	}
 }
+
+// A compact length can say more than any string of Kafka's holds. Such a string
+// would not fit into the int16 of a stored key.
+func TestLongStringCloses(t *testing.T) {
+	table := allOfKmsg(t)
+	for size, want := range map[int]error{1<<15 - 1: nil, 1 << 15: ErrClose} {
+		r := kmsg.NewPtrHeartbeatRequest()
+		r.Version, r.Group = 4, string(make([]byte, size))
+		frame := r.AppendTo(append(header(12, 4), 0))
+		if _, err := table.Serve(t.Context(), frame, nil); !errors.Is(err, want) {
+			t.Errorf("%d bytes: got %v, want %v", size, err, want)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // A shape is how a request, or a structure within one, lies on the wire at one
@@ -54,6 +55,7 @@ const (
 var (
 	errCut      = errors.New("ends within a field")
 	errLength   = errors.New("length below -1")
+	errString   = errors.New("string of more than 32767 bytes")
 	errTrailing = errors.New("bytes after the last field")
 	errDecoded  = errors.New("too many elements for its size")
 )
@@ -95,7 +97,12 @@ func (w *walker) field(f *field, flexible bool) {
 	case kindFixed:
 		w.skip(f.size)
 	case kindString:
-		w.skip(w.length(2, flexible))
+		size := w.length(2, flexible)
+		if size > math.MaxInt16 { // a compact length could say more; Kafka closes too
+			w.fail(errString)
+			return
+		}
+		w.skip(size)
 	case kindBytes:
 		w.skip(w.length(4, flexible))
 	case kindArray:
