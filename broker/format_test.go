@@ -1,8 +1,12 @@
 package broker
 
 import (
+	"context"
 	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/oncelog/oncelog/log/vfs"
@@ -52,5 +56,33 @@ func TestNewFolderIsMarkedWhole(t *testing.T) {
 	}
 	if err := checkFormat(files, "d", 4); err == nil {
 		t.Error("another node's folder was accepted")
+	}
+}
+
+// docs/format/folder.md: what a broker keeps only its owner reads.
+func TestFolderIsTheOwners(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no permission bits")
+	}
+	dir := filepath.Join(t.TempDir(), "data")
+	b, err := Open(t.Context(), Config{Properties: map[string]string{"log.dirs": dir, "listeners": "PLAINTEXT://127.0.0.1:0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	withTopic(t, b, "t", 1)
+	if err := b.Close(context.WithoutCancel(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", path, info.Mode())
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
 	}
 }

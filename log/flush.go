@@ -44,7 +44,7 @@ func decodeFlushed(b []byte) flushed {
 
 // Sync makes everything appended so far last: one fdatasync of the active
 // segment, unless segments were sealed or a term began meanwhile. Rows of
-// batches are not synced; recovery makes them from the batches (raft.md T4).
+// batches are not synced; recovery makes them from the batches.
 //
 // Errors: those of the file system; after one the log takes no more writes,
 // as a second sync could answer for bytes that are gone.

@@ -177,7 +177,7 @@ func (r *recovery) take(s *segment, row Row) {
 // loss took while the batches stayed. That is proven only within one term: rows
 // of other kinds are synced before a later batch is written, so no index lies
 // between; and a term begins with a noop, whose loss the leader epoch of the
-// batches behind it shows. (raft.md T4)
+// batches behind it shows.
 //
 // Errors: ErrCorrupt when a row that was left says otherwise.
 func (r *recovery) reindex(s *segment, scan *scanner, survivors map[uint64]Row) (rebuilt []byte, err error) {

@@ -16,7 +16,7 @@ import (
 	"github.com/oncelog/oncelog/log/vfs"
 )
 
-// Promise 26, raft.md T7: with a full disk appends get KAFKA_STORAGE_ERROR,
+// Promise 26: with a full disk appends get KAFKA_STORAGE_ERROR,
 // reads go on, and with room again the partition comes back with all it had.
 func TestFullDiskStopsAppendsOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestHard33RetentionRaisesTheStart(t *testing.T) {
 	})
 }
 
-// A restart above a moved boundary finds its log again (raft.md T5).
+// A restart above a moved boundary finds its log again.
 func TestRestartAboveTheBoundary(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := vfs.NewMem()

@@ -36,7 +36,7 @@ const (
 	aloneTimeout = 10 * time.Minute
 )
 
-// raftConfig holds the settings of raft.md section 5: long timeouts, because
+// raftConfig holds the settings of every group: long timeouts, because
 // kicks start elections, and no snapshots, because the boundary is the only one.
 func (n *Node) raftConfig(p *Partition) *raft.Config {
 	timeout := peerTimeout

@@ -63,7 +63,7 @@ func (p *Partition) openGroup() (*group, error) {
 }
 
 // offline ends a group whose disk failed and sees to it that another is
-// started once the disk is back (raft.md T7). Raft's goroutines call it, so it
+// started once the disk is back. Raft's goroutines call it, so it
 // only hands the work over.
 func (p *Partition) offline(g *group, cause error) {
 	if !p.order.leave(g, storageError(cause), g.store.sole.Load()) {

@@ -107,7 +107,7 @@ func Open(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(cfg.FS.MkdirAll(cfg.Dir, 0o755), cfg.FS.SyncDir(filepath.Dir(cfg.Dir))); err != nil {
+	if err := errors.Join(cfg.FS.MkdirAll(cfg.Dir, 0o700), cfg.FS.SyncDir(filepath.Dir(cfg.Dir))); err != nil {
 		return nil, fmt.Errorf("create %s: %w", cfg.Dir, err)
 	}
 	s, err := openSlots(cfg.FS, cfg.Dir)

@@ -75,7 +75,7 @@ type slot struct {
 // openSlots opens or creates the slot file of dir.
 func openSlots(fsys vfs.FS, dir string) (*slots, error) {
 	name := filepath.Join(dir, slotFileName)
-	file, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open slot file: %w", err)
 	}

@@ -50,7 +50,7 @@ type ledger interface {
 }
 
 // store is raft's LogStore over the partition's log. It fills no record bytes:
-// the transport does that when it sends (raft.md T3).
+// the transport does that when it sends.
 //
 // Raft's main goroutine writes; raft's other goroutines read. After the first
 // disk error it refuses every write, and raft's goroutines get answers that let
@@ -89,7 +89,7 @@ func (s *store) FirstIndex() (uint64, error) {
 func (s *store) LastIndex() (uint64, error) { return s.log.LastIndex(), nil }
 
 // GetLog fills index, term and type; configurations and log starts get their
-// small payload. The boundary itself answers as a noop (raft.md T5).
+// small payload. The boundary itself answers as a noop.
 func (s *store) GetLog(index uint64, out *raft.Log) error {
 	row, err := s.log.Row(index)
 	if err == nil {

@@ -38,7 +38,7 @@ type transport struct {
 	peers map[int32]peer
 }
 
-// A peer is what the leader knows of a follower from its answers (raft.md T10).
+// A peer is what the leader knows of a follower from its answers.
 type peer struct {
 	match    uint64    // last index known to be equal
 	contact  time.Time // of its last answer

@@ -58,7 +58,7 @@ type stateFile struct {
 //
 // Errors: errNewerState; whatever keeps the file from being opened.
 func openState(path string) (s *stateFile, img *Image, why error, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, nil, nil, err
 	}
 	db, img, err := loadState(path)
@@ -98,7 +98,7 @@ func (s *stateFile) close() error {
 // mapped memory, into an error.
 func openBolt(path string) (db *bolt.DB, err error) {
 	defer guardDamage(&err)()
-	return bolt.Open(path, 0o644, &bolt.Options{Timeout: time.Second})
+	return bolt.Open(path, 0o600, &bolt.Options{Timeout: time.Second})
 }
 
 // guardDamage makes panics and memory faults an error until the returned
