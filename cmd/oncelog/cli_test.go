@@ -104,13 +104,6 @@ func TestDataCommands(t *testing.T) {
 	ok("", "group", "seek", "readers", "orders", "--to", "start")
 	same("seek past the end", ok("", "group", "seek", "readers", "orders", "--to", "3", "-o", "json"),
 		`[{"group":"readers","topic":"orders","partition":0,"committed_offset":0},{"group":"readers","topic":"orders","partition":1,"committed_offset":3}]`+"\n")
-	code, _, errOut := execute(t, "", "topic", "describe", "none", "-b", p.Bootstrap)
-	same("unknown topic", errOut, "oncelog: describe none: UNKNOWN_TOPIC_OR_PARTITION: This server does not host this topic-partition.\n")
-	if code != exitFailed {
-		t.Errorf("exit %d", code)
-	}
-	_, _, errOut = execute(t, "", "txn", "producers", "orders:9", "-b", p.Bootstrap)
-	same("unknown partition", errOut, "oncelog: DescribeProducers: UNKNOWN_TOPIC_OR_PARTITION: This server does not host this topic-partition.\n")
 	ok("", "group", "delete", "readers")
 	ok("", "topic", "config", "orders", "--set", "retention.ms=1000")
 	ok("", "topic", "add-partitions", "orders", "--to", "3")
@@ -229,5 +222,21 @@ func TestPortInUseIsTheCallers(t *testing.T) {
 	code, _, errOut := execute(t, "", "dev", "--headless", "--port", p.port())
 	if code != exitUsage || !strings.Contains(errOut, "choose another port") || strings.Contains(errOut, "tried") {
 		t.Errorf("exit %d, errors %q; want %d and what to do", code, errOut, exitUsage)
+	}
+}
+
+func TestRefusalsNameWhatWasAskedFor(t *testing.T) {
+	p := start(t, "dev", "--port", "0", "--headless", "--topic", "orders")
+	const unknown = "UNKNOWN_TOPIC_OR_PARTITION: This server does not host this topic-partition.\n"
+	for _, test := range []struct{ args, want string }{
+		{"topic describe none", "oncelog: describe none: " + unknown},
+		{"topic delete none", "oncelog: delete none: " + unknown},
+		{"consume none -e", "oncelog: consume none: " + unknown},
+		{"txn producers orders:9", "oncelog: DescribeProducers: " + unknown},
+	} {
+		code, _, errOut := execute(t, "", append(strings.Fields(test.args), "-b", p.Bootstrap)...)
+		if code != exitFailed || errOut != test.want {
+			t.Errorf("%s: exit %d, %q; want %d, %q", test.args, code, errOut, exitFailed, test.want)
+		}
 	}
 }

@@ -223,6 +223,8 @@ func endsOf(ctx context.Context, client *kgo.Client, topics []string, f *consume
 	ends.Each(func(end kadm.ListedOffset) {
 		start, ok := starts.Lookup(end.Topic, end.Partition)
 		switch {
+		case end.Err != nil && end.Partition < 0:
+			failure = fmt.Errorf("consume %s: %w", end.Topic, end.Err)
 		case end.Err != nil:
 			failure = fmt.Errorf("%s-%d: %w", end.Topic, end.Partition, end.Err)
 		case ok && start.Offset < end.Offset:

@@ -91,7 +91,7 @@ func (a *app) topicCreate() *cobra.Command {
 				var rows [][]string
 				for _, t := range answers.Sorted() {
 					if t.Err != nil {
-						return failed(exitFailed, "create %s: %w%s", t.Topic, t.Err, because(t.ErrMessage))
+						return failed(exitFailed, "create %s: %w%s", t.Topic, t.Err, because(t.Err, t.ErrMessage))
 					}
 					created = append(created, topicRow{Topic: t.Topic, ID: idText(t.ID), Partitions: int(t.NumPartitions), Replicas: int(t.ReplicationFactor)})
 					rows = append(rows, text(t.Topic, t.NumPartitions, t.ReplicationFactor, idText(t.ID)))
@@ -106,9 +106,9 @@ func (a *app) topicCreate() *cobra.Command {
 	return cmd
 }
 
-// because is a broker's own words after an error code, if it sent any.
-func because(message string) string {
-	if message == "" {
+// because is a broker's own words after err, if it sent any that err does not say.
+func because(err error, message string) string {
+	if message == "" || strings.HasSuffix(err.Error(), message) {
 		return ""
 	}
 	return " (" + message + ")"
@@ -199,7 +199,7 @@ func (a *app) topicDelete() *cobra.Command {
 				}
 				for _, t := range answers.Sorted() {
 					if t.Err != nil {
-						return failed(exitFailed, "delete %s: %w%s", t.Topic, t.Err, because(t.ErrMessage))
+						return failed(exitFailed, "delete %s: %w%s", t.Topic, t.Err, because(t.Err, t.ErrMessage))
 					}
 				}
 				return a.print(topics, []string{"DELETED"}, column(topics))
@@ -263,7 +263,7 @@ func alterTopic(ctx context.Context, admin *kadm.Client, topic string, set, unse
 	}
 	for _, answer := range answers {
 		if answer.Err != nil {
-			return failed(exitFailed, "change %s: %w%s", answer.Name, answer.Err, because(answer.ErrMessage))
+			return failed(exitFailed, "change %s: %w%s", answer.Name, answer.Err, because(answer.Err, answer.ErrMessage))
 		}
 	}
 	return nil
@@ -278,7 +278,7 @@ func (a *app) showTopicConfig(ctx context.Context, admin *kadm.Client, topic str
 	var rows [][]string
 	for _, r := range resources {
 		if r.Err != nil {
-			return failed(exitFailed, "describe %s: %w%s", topic, r.Err, because(r.ErrMessage))
+			return failed(exitFailed, "describe %s: %w%s", topic, r.Err, because(r.Err, r.ErrMessage))
 		}
 		sort.Slice(r.Configs, func(i, j int) bool { return r.Configs[i].Key < r.Configs[j].Key })
 		for _, c := range r.Configs {
@@ -301,7 +301,7 @@ func (a *app) topicAddPartitions() *cobra.Command {
 				}
 				for _, t := range answers {
 					if t.Err != nil {
-						return failed(exitFailed, "add partitions to %s: %w%s", t.Topic, t.Err, because(t.ErrMessage))
+						return failed(exitFailed, "add partitions to %s: %w%s", t.Topic, t.Err, because(t.Err, t.ErrMessage))
 					}
 				}
 				return a.print(map[string]any{"topic": args[0], "partitions": to}, []string{"TOPIC", "PARTITIONS"}, [][]string{text(args[0], to)})

@@ -143,7 +143,7 @@ func (a *app) txnProducers() *cobra.Command {
 					return failed(exitFailed, "%s-%d: the broker did not describe it", topic, partition)
 				}
 				if p.Err != nil {
-					return failed(exitFailed, "%s-%d: %w%s", topic, partition, p.Err, because(p.ErrMessage))
+					return failed(exitFailed, "%s-%d: %w%s", topic, partition, p.Err, because(p.Err, p.ErrMessage))
 				}
 				found := []producerRow{}
 				var rows [][]string
