@@ -54,7 +54,6 @@ type Broker struct {
 	sessions      *sessionCache
 	decompressing *record.Budget
 	metrics       *metrics
-	internal      internalTopics
 	listening     []net.Addr
 
 	cancel context.CancelFunc // of the background work
@@ -72,7 +71,6 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	b := &Broker{cfg: cfg.withDefaults(), closed: make(chan struct{}), buffers: new(bufferPool), sessions: newSessionCache()}
 	b.logger = b.cfg.Logger
 	b.decompressing = record.NewBudget(decompressBudget)
-	b.internal.making = map[string]*sync.Mutex{offsetsTopic: new(sync.Mutex), txnTopic: new(sync.Mutex)}
 	s, err := newSettings(b.cfg.Properties, nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)

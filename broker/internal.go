@@ -5,18 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 
 	"github.com/oncelog/oncelog/protocol"
 	"github.com/oncelog/oncelog/replication/cluster"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
-
-// internalTopics makes the coordinators' topics when they are first needed, one
-// request at a time.
-type internalTopics struct {
-	making map[string]*sync.Mutex
-}
 
 // ensureInternal makes an internal topic unless it exists, and waits, bounded,
 // until this node serves its partitions.

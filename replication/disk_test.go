@@ -107,6 +107,20 @@ func TestFsyncAlwaysSurvivesPowerLoss(t *testing.T) {
 	}
 }
 
+// cutPower loses what n has not synced, and wants so much of partition 0 back.
+func cutPower(t *testing.T, disk *vfs.Mem, n *Node, highWatermark int64) {
+	t.Helper()
+	disk.Crash(vfs.Lost, 1)
+	if err := n.Close(t.Context()); err == nil {
+		t.Error("the machine restarted and Close says nothing")
+	}
+	n = openNode(t, disk)
+	defer closeNode(t, n)
+	if got := openOne(t, n, 0).HighWatermark(); got != highWatermark {
+		t.Errorf("high watermark %d after a power cut, want %d", got, highWatermark)
+	}
+}
+
 func TestFsyncIntervalSyncsInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := vfs.NewMem()
@@ -117,15 +131,7 @@ func TestFsyncIntervalSyncsInTime(t *testing.T) {
 		p := openOne(t, n, 0)
 		mustAppend(t, p, Append{Batch: plainBatch(4), Acks: -1})
 		time.Sleep(1100 * time.Millisecond)
-		disk.Crash(vfs.Lost, 1)
-		if err := n.Close(t.Context()); err == nil {
-			t.Error("the machine restarted and Close says nothing")
-		}
-		n = openNode(t, disk)
-		defer closeNode(t, n)
-		if p := openOne(t, n, 0); p.HighWatermark() != 4 {
-			t.Errorf("high watermark %d after a power cut, want 4", p.HighWatermark())
-		}
+		cutPower(t, disk, n, 4)
 	})
 }
 
@@ -155,15 +161,7 @@ func TestFsyncIntervalBesideACompaction(t *testing.T) {
 		time.Sleep(time.Minute) // the compaction is under way
 		mustAppend(t, p, Append{Batch: plainBatch(4), Acks: -1})
 		time.Sleep(1100 * time.Millisecond)
-		disk.Crash(vfs.Lost, 1)
-		if err := n.Close(t.Context()); err == nil {
-			t.Error("the machine restarted and Close says nothing")
-		}
-		n = openNode(t, disk)
-		defer closeNode(t, n)
-		if p := openOne(t, n, 0); p.HighWatermark() != 16 {
-			t.Errorf("high watermark %d after a power cut, want 16", p.HighWatermark())
-		}
+		cutPower(t, disk, n, 16)
 	})
 }
 
@@ -189,15 +187,7 @@ func TestTopicFlushSettings(t *testing.T) {
 				}
 				time.Sleep(1100 * time.Millisecond)
 				mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
-				disk.Crash(vfs.Lost, 1)
-				if err := n.Close(t.Context()); err == nil {
-					t.Error("the machine restarted and Close says nothing")
-				}
-				n = openNode(t, disk)
-				defer closeNode(t, n)
-				if p := openOne(t, n, 0); p.HighWatermark() != 4 {
-					t.Errorf("high watermark %d after a power cut, want 4", p.HighWatermark())
-				}
+				cutPower(t, disk, n, 4)
 			})
 		})
 	}
