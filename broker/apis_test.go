@@ -22,12 +22,18 @@ var golden = flag.Bool("golden", false, "rewrite the golden files")
 // open starts a broker in memory, with one partition for each internal topic.
 func open(t *testing.T, static map[string]string) (*Broker, *memnet.Network) {
 	t.Helper()
+	return openOn(t, vfs.NewMem(), static)
+}
+
+// openOn is open on a disk of the caller's.
+func openOn(t *testing.T, disk vfs.FS, static map[string]string) (*Broker, *memnet.Network) {
+	t.Helper()
 	network := memnet.New()
 	all := map[string]string{"offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1", "group.initial.rebalance.delay.ms": "0"}
 	for name, value := range static {
 		all[name] = value
 	}
-	b, err := Open(t.Context(), Config{Properties: all, FS: vfs.NewMem(), Listen: network.Listen, Dial: network.Dial})
+	b, err := Open(t.Context(), Config{Properties: all, FS: disk, Listen: network.Listen, Dial: network.Dial})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,9 +5,12 @@ import (
 	"io/fs"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/oncelog/oncelog/broker/brokertest/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/oncelog/oncelog/replication"
 )
 
@@ -50,4 +53,24 @@ func TestLeftoversOfDeletedTopicsAreRemoved(t *testing.T) {
 			t.Errorf("folder %s is there: %v, want %v", folder(id), there, want)
 		}
 	}
+}
+
+// A partition that cannot be opened is tried again until it can.
+func TestPartitionIsOpenedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewErr(vfs.NewMem())
+		b, _ := openOn(t, disk, nil)
+		disk.SetRules(vfs.Rule{Op: vfs.OpMkdir, Error: vfs.EIO})
+		if err := b.EnsureTopic(t.Context(), "t", 1); err != nil {
+			t.Fatal(err)
+		}
+		if b.Ready() {
+			t.Error("ready with a partition that could not be opened")
+		}
+		disk.SetRules()
+		time.Sleep(reopenAfter + time.Second)
+		if got := put(t, b, "t", 0, batchOf(record.NoProducer(), "a"), nil); got.ErrorCode != 0 {
+			t.Errorf("produce after the disk is back: error %d", got.ErrorCode)
+		}
+	})
 }

@@ -72,13 +72,22 @@ func newTopics(b *Broker, s *settings) *topics {
 
 func (t *topics) load() *topicSet { return t.set.Load() }
 
+// reopenAfter is how long a partition that could not be opened rests before it
+// is tried again.
+const reopenAfter = time.Minute
+
 // run follows the metadata until ctx ends.
 func (t *topics) run(ctx context.Context) {
 	for {
 		changed := t.b.metadata.Changed()
 		t.reconcile(ctx, t.b.metadata.Image())
+		var again <-chan time.Time
+		if !t.load().whole() {
+			again = time.After(reopenAfter)
+		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
@@ -89,7 +98,7 @@ func (t *topics) run(ctx context.Context) {
 // the set before its partitions close; what is new is opened before it appears.
 func (t *topics) reconcile(ctx context.Context, image *cluster.Image) {
 	old := t.load()
-	if old.image == image {
+	if old.image == image && old.whole() {
 		return
 	}
 	next := &topicSet{image: image, settings: t.settingsOf(old, image), names: map[string]*topic{}, ids: map[cluster.UUID]*topic{}}
@@ -113,6 +122,16 @@ func (t *topics) reconcile(ctx context.Context, image *cluster.Image) {
 func (s *topicSet) add(t *topic) {
 	s.names[t.Name] = t
 	s.ids[t.ID] = t
+}
+
+// whole says that no topic has a partition that waits to be opened again.
+func (s *topicSet) whole() bool {
+	for _, t := range s.names {
+		if !t.whole() {
+			return false
+		}
+	}
+	return true
 }
 
 // whole says that no partition waits to be opened again.
