@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -47,11 +49,65 @@ func decoded(raw []byte, into stored) any {
 	if err := into.ReadFrom(raw); err != nil {
 		return fmt.Sprintf("undecodable (%v): % x", err, raw)
 	}
-	line, err := json.Marshal(into)
+	line, err := readable(into)
 	if err != nil {
 		return fmt.Sprintf("unprintable (%v): % x", err, raw)
 	}
 	return jsonText(line)
+}
+
+// readable is a stored value as JSON, with topic ids as Kafka's tools show them
+// and without empty tag sections.
+func readable(value stored) ([]byte, error) {
+	line, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var fields any
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.UseNumber() // offsets and producer ids have 64 bits
+	if err := decoder.Decode(&fields); err != nil {
+		return nil, err
+	}
+	return json.Marshal(tidy(fields))
+}
+
+// tidy rewrites what encoding/json makes of kmsg's ids and tags.
+func tidy(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, field := range v {
+			list, isList := field.([]any)
+			tags, isTags := field.(map[string]any)
+			switch {
+			case name == "UnknownTags" && isTags && len(tags) == 0:
+				delete(v, name)
+			case isList && name == "TopicID" && len(list) == len(kadm.TopicID{}):
+				v[name] = idOf(list)
+			default:
+				v[name] = tidy(field)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = tidy(v[i])
+		}
+	}
+	return v
+}
+
+// idOf is the text of a topic id that was decoded as a list of numbers.
+func idOf(list []any) string {
+	var id kadm.TopicID
+	for i, n := range list {
+		number, _ := n.(json.Number)
+		b, err := number.Int64()
+		if err != nil {
+			panic(err) // the list was a [16]byte
+		}
+		id[i] = byte(b)
+	}
+	return idText(id)
 }
 
 // keyVersion is the two bytes that say what kind of record a key names.
