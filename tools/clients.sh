@@ -6,9 +6,14 @@ cd "$(dirname "$0")/.."
 command -v kcat >/dev/null || { echo "kcat is missing: apt-get install kcat" >&2; exit 1; }
 scratch=$(mktemp -d); broker=
 trap 'test -z "$broker" || kill "$broker" 2>/dev/null; wait; rm -rf "$scratch"' EXIT
-bin/oncelog dev --headless --port 0 --log-dirs "$scratch/data" -o json >"$scratch/banner.json" 2>"$scratch/broker.log" & broker=$!
-for _ in $(seq 100); do test -s "$scratch/banner.json" && break; kill -0 "$broker"; sleep 0.1; done
-B=$(sed -nE 's/.*"bootstrap": *"([^"]*)".*/\1/p' "$scratch/banner.json")
+start() { # runs the broker on the scratch folder and sets B
+  : >"$scratch/banner.json"
+  bin/oncelog dev --headless --port 0 --log-dirs "$scratch/data" -o json >"$scratch/banner.json" 2>>"$scratch/broker.log" & broker=$!
+  for _ in $(seq 100); do test -s "$scratch/banner.json" && break; kill -0 "$broker"; sleep 0.1; done
+  B=$(sed -nE 's/.*"bootstrap": *"([^"]*)".*/\1/p' "$scratch/banner.json")
+}
+stop() { kill "$broker"; wait "$broker" || true; broker=; }
+start
 failures=0
 same() { # NAME WANT GOT
   if [ "$2" = "$3" ]; then echo "ok   $1"; else echo "FAIL $1"; echo "  want: ${2//$'\n'/ | }"; echo "  got:  ${3//$'\n'/ | }"; failures=$((failures + 1)); fi
@@ -38,13 +43,23 @@ has "kafka-consumer-groups describe" 'kcat-group +kcat +0' "$(kafka org.apache.k
 
 printf 'p\nq\n' | bin/oncelog produce dump --txn d-1 -b "$B" >/dev/null 2>&1
 printf 'r\n' | bin/oncelog produce dump --txn d-1 --abort -b "$B" >/dev/null 2>&1
-kill "$broker"; wait "$broker" || true; broker=
+stop; start # a second leadership, with a higher epoch
+printf 's\n' | bin/oncelog produce dump -b "$B" >/dev/null 2>&1
+epoch=$(bin/oncelog topic describe dump -b "$B" -o json | grep -oE '"leader_epoch":[0-9]+' | grep -oE '[0-9]+')
+stop
+epochs=
 for log in "$scratch"/data/*/*.log; do
   test -s "$log" || continue
   dump=$(kafka org.apache.kafka.tools.DumpLogSegments --deep-iteration --files "$log")
   holes=$(grep -oE '^baseOffset: [0-9]+ lastOffset: [0-9]+' <<<"$dump" | awk 'BEGIN{n=0} {if ($2 != n) print "offset " $2 " after " n-1; n=$4+1}')
   same "DumpLogSegments: offsets of $(basename "$(dirname "$log")")" "" "$holes"
   if grep -q 'isControl: true' <<<"$dump"; then has "DumpLogSegments: control records" 'endTxnMarker: (COMMIT|ABORT)' "$dump"; fi
+  if kafka org.apache.kafka.tools.DumpLogSegments --print-data-log --files "$log" | grep -a 'payload: s$' >/dev/null; then
+    epochs=$(grep -oE '^baseOffset.*partitionLeaderEpoch: [0-9]+' <<<"$dump" | grep -oE '[0-9]+$')
+  fi
   if grep -qE 'isvalid: false|Exception' <<<"$dump"; then echo "FAIL DumpLogSegments $log"; failures=$((failures + 1)); fi
 done
+same "DumpLogSegments: the last batch has the last leader's epoch" "$epoch" "$(tail -1 <<<"$epochs")"
+same "DumpLogSegments: leader epochs rise" "$(sort -n <<<"$epochs")" "$epochs"
+test "$(uniq <<<"$epochs" | wc -l)" = 2 || { echo "FAIL DumpLogSegments: want batches of 2 leader epochs, got" $epochs; failures=$((failures + 1)); }
 test "$failures" = 0 || { echo "$failures failed; the broker said:"; tail -20 "$scratch/broker.log"; exit 1; }
