@@ -6,7 +6,7 @@ LEADERSHIPS ?= 2000
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/...
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients judge
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop judge
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
@@ -48,3 +48,6 @@ kgo: build ## franz-go's own integration suite at $(KGO) against this broker
 
 clients: build ## kcat and Apache Kafka's own tools against this broker
 	tools/clients.sh
+
+interop: build ## client libraries in several languages, the same four programs each; BROKERS=host:port for another broker
+	tools/interop/run
