@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -185,7 +184,7 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)
 		defer cancel()
 	}
-	var others *sync.WaitGroup
+	var others *crew
 	last := -1
 	for i := range all {
 		if all[i].err != nil {
@@ -193,8 +192,8 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 		}
 		if last >= 0 {
 			if others == nil {
-				others = new(sync.WaitGroup)
-				defer others.Wait()
+				others = new(crew)
+				defer others.wait()
 			}
 			b.appendBeside(ctx, others, req, &all[last])
 		}
@@ -207,8 +206,8 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 
 // appendBeside is appendOne in a goroutine of its own. Apart from append, so
 // that a request for one partition allocates nothing for it.
-func (b *Broker) appendBeside(ctx context.Context, others *sync.WaitGroup, req *kmsg.ProduceRequest, p *producing) {
-	others.Go(func() { b.appendOne(ctx, req, p) })
+func (b *Broker) appendBeside(ctx context.Context, others *crew, req *kmsg.ProduceRequest, p *producing) {
+	others.run(func() { b.appendOne(ctx, req, p) })
 }
 
 // reverify is how often a batch whose transaction ended between the coordinator's

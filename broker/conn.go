@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -69,8 +68,8 @@ func (c *conn) run() (err error) {
 	defer c.cancel(errPeerGone)
 	defer c.releaseReader()
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+		if bug := panicked(recover()); bug != nil {
+			err = bug
 		}
 	}()
 	for !c.server.closing.Load() {

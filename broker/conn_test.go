@@ -20,6 +20,11 @@ import (
 // startServer serves a table on an in-memory network.
 func startServer(t *testing.T, static map[string]string, apis ...protocol.API) (*server, *memnet.Network) {
 	t.Helper()
+	return startLogging(t, slog.DiscardHandler, static, apis...)
+}
+
+func startLogging(t *testing.T, lines slog.Handler, static map[string]string, apis ...protocol.API) (*server, *memnet.Network) {
+	t.Helper()
 	table, err := protocol.NewTable(apis...)
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +35,7 @@ func startServer(t *testing.T, static map[string]string, apis ...protocol.API) (
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := newServer(table, func() *settings { return s }, slog.New(slog.DiscardHandler), new(bufferPool))
+	srv := newServer(table, func() *settings { return s }, slog.New(lines), new(bufferPool))
 	srv.serve(l, "PLAINTEXT")
 	return srv, network
 }
@@ -278,24 +283,5 @@ func TestManyIdleConnectionsCostLittle(t *testing.T) {
 			}
 		}
 		stop(t, s)
-	})
-}
-
-// A panic of a handler ends its connection, and nothing that looked after the
-// connection outlives it.
-func TestPanicEndsOneConnection(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		api := protocol.On(0, 4, func(context.Context, *kmsg.ApiVersionsRequest, *kmsg.ApiVersionsResponse) error { panic("a bug") })
-		srv, network := startServer(t, nil, api)
-		defer stop(t, srv)
-		c := dial(t, network)
-		send(t, c, 1, kmsg.NewPtrApiVersionsRequest())
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("read after a panic: %v, want the end", err)
-		}
-		time.Sleep(2 * watchAfter)
-		if n := srv.connections(); n != 0 {
-			t.Errorf("%d connections are open", n)
-		}
 	})
 }

@@ -100,7 +100,9 @@ func (s *server) admit(c net.Conn, name string) {
 		err := k.run()
 		s.remove(k, ip)
 		_ = c.Close() // run has told what went wrong
-		if err != nil && !s.closing.Load() {
+		if errors.Is(err, errPanic) {
+			s.logger.Error("a bug ended a connection; please report it", "listener", name, "peer", c.RemoteAddr(), "error", err)
+		} else if err != nil && !s.closing.Load() {
 			s.tell(slog.LevelInfo, "connection closed", "listener", name, "peer", c.RemoteAddr(), "client_software", info.Software().Name, "error", err)
 		}
 	})

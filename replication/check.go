@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -102,6 +103,21 @@ type check struct {
 	lead      *reign
 	tentative *log.Tentative
 	end, next int64 // log end as the round found it, and with what it accepted
+}
+
+// judged has the check fill the outcomes. A panic of it, a bug of ours, refuses
+// the round: were it to pass, the turn would be lost, and no append would ever
+// be answered again. Nothing is harmed by going on, as judging changes nothing.
+func (o *order) judged(lead *reign, batch []*proposal) {
+	defer func() {
+		if r := recover(); r != nil {
+			err := fmt.Errorf("panic in the check of an append: %v\n%s", r, debug.Stack())
+			for _, q := range batch {
+				q.outcome, q.err = refused, err
+			}
+		}
+	}()
+	o.check(lead, batch)
 }
 
 // judge fills the outcome of each proposal. The caller holds the turn.

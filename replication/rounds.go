@@ -168,7 +168,7 @@ func (o *order) runTurn() {
 		if lead == nil {
 			return
 		}
-		o.check(lead, batch)
+		o.judged(lead, batch)
 		if o.propose(lead, batch) {
 			return
 		}

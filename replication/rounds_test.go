@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -168,5 +169,19 @@ func TestHard22bRequestBelowTheBoundaryIsMovedUp(t *testing.T) {
 		if a := request(2, 5); len(a.Entries) != 0 || a.PrevLogEntry != 0 || a.LeaderCommitIndex != 0 {
 			t.Errorf("wholly below: %+v", a)
 		}
+	})
+}
+
+// A bug in the check refuses the appends that met it, and no other.
+func TestPanicOfTheCheckKeepsTheTurn(t *testing.T) {
+	onOne(t, func(t *testing.T, p *Partition) {
+		check := p.order.check
+		p.order.check = func(*reign, []*proposal) { panic("a bug") }
+		_, err := p.Append(t.Context(), Append{Batch: plainBatch(1), Acks: -1})
+		if err == nil || !strings.Contains(err.Error(), "a bug") {
+			t.Errorf("got %v, want the panic", err)
+		}
+		p.order.check = check
+		mustAppend(t, p, Append{Batch: plainBatch(1), Acks: -1})
 	})
 }
