@@ -2,68 +2,26 @@ package log
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"math/rand/v2"
-	"path/filepath"
+	"os"
+	"slices"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/record"
 )
 
-// crashStep is one step of a workload, and what the log may hold if it is interrupted.
-type crashStep struct {
-	name string
-	run  func(l *Log) error
-	keep int // for a truncation, the entries that stay; else -1
-	adds []Entry
-	sync bool
-}
+// sweepEach is how many recoveries go by for one that is crashed in its turn, at
+// each change it makes.
+const sweepEach = 31
 
-// crashWorkload rolls several times, changes terms, truncates over a segment
-// edge and through a marker, and syncs in between.
-func crashWorkload() []crashStep {
-	var steps []crashStep
-	index, term := uint64(0), uint64(1)
-	add := func(name string, entries ...Entry) {
-		for i := range entries {
-			index++
-			entries[i].Index, entries[i].Term, entries[i].LeaderAppend = index, term, true
-		}
-		steps = append(steps, crashStep{name: name, adds: entries, keep: -1, run: func(l *Log) error { return l.Append(entries) }})
-	}
-	batch := func(b []byte) Entry { return Entry{Kind: KindBatch, Data: b} }
-	flush := func() {
-		steps = append(steps, crashStep{name: "sync", keep: -1, sync: true, run: func(l *Log) error { return l.Sync() }})
-	}
-	truncate := func(keep uint64) {
-		steps = append(steps, crashStep{name: "truncate", keep: int(keep), run: func(l *Log) error { return l.TruncateSuffix(keep + 1) }})
-		index = keep
-		term++
-	}
-	add("noop", Entry{Kind: KindNoop})
-	add("configuration and batch", Entry{Kind: KindConfiguration, Data: []byte("a b c")}, batch(plain(2, 50)))
-	for i := range 4 {
-		add("data", batch(data(7, 0, int32(i*2), 2, 60, true)))
-	}
-	flush()
-	add("void between batches", batch(plain(1, 80)), Entry{Kind: KindVoid}, batch(plain(1, 80)))
-	add("abort", batch(marker(7, 0, false, 1)))
-	add("data", batch(data(7, 0, 8, 1, 90, true)), batch(plain(3, 100)))
-	truncate(6)
-	add("noop", Entry{Kind: KindNoop})
-	add("data", batch(data(7, 0, 6, 3, 90, true)))
-	flush()
-	for range 4 {
-		add("data", batch(plain(2, 100)))
-	}
-	flush()
-	truncate(3)
-	add("noop", Entry{Kind: KindNoop})
-	add("data", batch(plain(2, 100)), batch(plain(2, 10)))
-	flush()
-	return steps
-}
+// sweepAll says that no crash is left out (ONCELOG_SWEEP=full).
+func sweepAll() bool { return os.Getenv("ONCELOG_SWEEP") == "full" }
 
 // contents reads everything by index, as text.
 func contents(t *testing.T, l *Log) (list []string) {
@@ -94,98 +52,218 @@ func rowsOf(t *testing.T, l *Log) (rows []Row) {
 	return rows
 }
 
+// TestCrashAtEveryWrite stops the disk at each change of it that the workload
+// makes, in every way that a process or a machine dies; then once more at a
+// change that the recovery makes, each of them with ONCELOG_SWEEP=full.
 func TestCrashAtEveryWrite(t *testing.T) {
-	cfg := Config{SegmentBytes: 600, IndexIntervalBytes: 100}
-	for _, mode := range []vfs.CrashMode{vfs.Killed, vfs.Lost, vfs.Partly, vfs.Torn} {
-		t.Run(fmt.Sprint(mode), func(t *testing.T) {
-			t.Parallel()
-			for n := 0; ; n++ {
-				if done := crashOnce(t, cfg, mode, n); done {
-					break
+	crashes := filmWorkload(t)
+	var points, twice atomic.Int64
+	t.Run("modes", func(t *testing.T) {
+		for _, mode := range vfs.Modes {
+			t.Run(fmt.Sprint(mode), func(t *testing.T) {
+				t.Parallel()
+				for n, c := range crashes {
+					if testing.Short() && n%5 > 0 {
+						continue // the race detector is slow
+					}
+					c.mode, c.at = mode, n
+					for again, disk := range c.run(t) {
+						second := c
+						second.disk, second.again = disk, vfs.Modes[(n+again)%len(vfs.Modes)]
+						second.twice = true
+						second.run(t)
+						twice.Add(1)
+					}
+					points.Add(1)
+					if t.Failed() {
+						return
+					}
 				}
-				if t.Failed() {
-					t.Fatalf("crash at change %d", n)
-				}
-			}
-		})
-	}
+			})
+		}
+	})
+	t.Logf("%d crashes at %d changes of the disk, and %d during the recovery from one", points.Load(), len(crashes), twice.Load())
 }
 
-// crashOnce runs the workload until the disk stops at its nth change, restarts,
-// and judges what is left.
-func crashOnce(t *testing.T, cfg Config, mode vfs.CrashMode, n int) (done bool) {
-	fs := newDisk()
-	dir := filepath.FromSlash(testDir)
-	fs.CrashAfter(n, uint64(n))
-	l, err := Open(dir, cfg, Options{FS: fs})
-	var before []string // what was stored when the step began
-	synced, stopped := 0, err != nil
-	var at crashStep
-	if err == nil {
-		for _, at = range crashWorkload() {
-			if err := at.run(l); err != nil {
-				if !errors.Is(err, vfs.ErrCrashed) {
-					t.Fatalf("%s: %v", at.name, err)
-				}
-				stopped = true
-				break
-			}
-			l.tasks.Wait()
-			if l.usable() != nil {
-				stopped = true // a background flush met the crash
-				break
-			}
-			before = contents(t, l)
-			if at.sync {
-				synced = len(before)
-			}
-			synced = min(synced, len(before))
+// A crash is a moment of the workload, and what the log is judged by when it is
+// opened again.
+type crash struct {
+	disk   *vfs.Mem // at that moment
+	at     int      // how many changes of the disk were made
+	step   string
+	before picture // after the last step that was done
+	after  picture // after the one that is interrupted
+	mode   vfs.CrashMode
+	twice  bool // disk is of a moment of the recovery from such a crash
+	again  vfs.CrashMode
+}
+
+// filmWorkload runs the workload and returns all the moments at which it may crash.
+func filmWorkload(t *testing.T) (crashes []crash) {
+	t.Helper()
+	r := &crashRun{fs: newDisk(), cfg: crashConfig, now: compactionTime}
+	step := "open"
+	var pictures []picture
+	steps := make([]int, 0, 2000)
+	r.fs.Film(1, func(disk *vfs.Mem) {
+		steps = append(steps, max(len(pictures)-1, 0))
+		crashes = append(crashes, crash{disk: disk, at: len(crashes), step: step})
+	})
+	if err := r.open(); err != nil {
+		t.Fatal(err)
+	}
+	pictures = append(pictures, picture{})
+	for _, s := range crashWorkload() {
+		step = s.name
+		if err := s.run(r); err != nil {
+			t.Fatalf("%s: %v", step, err)
 		}
-		_ = l.Close() // of a dead machine
+		r.log.tasks.Wait()
+		pictures = append(pictures, r.picture(t, pictures[len(pictures)-1], s))
 	}
-	fs.Crash(mode, uint64(n))
-	l, err = Open(dir, cfg, Options{FS: fs})
-	if err != nil {
-		t.Fatalf("reopen after %q: %v", at.name, err)
+	r.fs.Film(0, nil)
+	if err := r.log.Close(); err != nil {
+		t.Fatal(err)
 	}
+	for i := range crashes {
+		crashes[i].before, crashes[i].after = pictures[steps[i]], pictures[steps[i]+1]
+		if crashes[i].step == "open" {
+			crashes[i].after = pictures[0]
+		}
+	}
+	return crashes
+}
+
+// run crashes, opens and judges the log. It returns the moments of its recovery.
+func (c crash) run(t *testing.T) (recovery []*vfs.Mem) {
+	t.Helper()
 	defer func() {
-		if err := l.Close(); err != nil {
-			t.Error(err)
+		if t.Failed() {
+			t.Logf("mode %d, crash at change %d in %q, another in the recovery from it: %v", c.mode, c.at, c.step, c.twice)
 		}
 	}()
-	judgeCrash(t, l, at, mode, before, synced, stopped)
-	checkUsable(t, l)
-	return !stopped
+	r := &crashRun{fs: c.disk.Clone(), cfg: crashConfig, now: compactionTime}
+	if c.twice {
+		r.fs.Crash(c.again, uint64(c.at))
+	} else {
+		r.fs.Crash(c.mode, uint64(c.at))
+	}
+	if !c.twice && (sweepAll() || (c.at+int(c.mode))%sweepEach == 0) {
+		r.fs.Film(uint64(c.at), func(disk *vfs.Mem) { recovery = append(recovery, disk) })
+	}
+	if err := r.open(); err != nil {
+		t.Fatalf("reopen: %v", err)
+	}
+	r.log.tasks.Wait()
+	r.fs.Film(0, nil)
+	c.judge(t, r.log)
+	checkUsable(t, r.log)
+	if err := r.log.Close(); err != nil {
+		t.Error(err)
+	}
+	return recovery
 }
 
-// judgeCrash: what is left is a prefix of what was stored, or of that and the
-// interrupted step; it holds what was synced and, if only the process died, all.
-func judgeCrash(t *testing.T, l *Log, at crashStep, mode vfs.CrashMode, before []string, synced int, stopped bool) {
+// judge compares what is left with the pictures before and behind the
+// interrupted step. The meta file changes wholly or not at all, and with it
+// boundary, log start and clean prefix. Entries are a prefix of one of the two;
+// all are there that were synced or, if only the process died, written.
+func (c crash) judge(t *testing.T, l *Log) {
 	t.Helper()
-	left := contents(t, l)
-	least := synced
-	if mode == vfs.Killed {
-		least = len(before)
+	p := c.before
+	if b := l.Boundary(); b.Index != p.boundary.Index || l.StartOffset() != p.start || !slices.Equal(cleanOf(t, l), p.clean) {
+		p = c.after
 	}
-	if stopped && at.keep >= 0 {
-		least = min(least, at.keep)
+	if diff := cmp.Diff(p.boundary, l.Boundary()); diff != "" || l.StartOffset() != p.start {
+		t.Fatalf("log start %d, want %d or %d; boundary (-want +got):\n%s", l.StartOffset(), c.before.start, c.after.start, diff)
 	}
-	if len(left) < least {
-		t.Fatalf("after %q: %d entries left, want at least %d", at.name, len(left), least)
+	if diff := cmp.Diff(p.clean, cleanOf(t, l), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("clean prefix (-want +got):\n%s", diff)
 	}
-	for i := range min(len(left), len(before)) {
-		if left[i] != before[i] {
-			t.Fatalf("after %q: entry %d is %s, want %s", at.name, i+1, left[i], before[i])
+	last, left := int(l.LastIndex()), contents(t, l)
+	least := min(c.before.synced, c.after.last())
+	if c.mode == vfs.Killed && (!c.twice || c.again == vfs.Killed) {
+		least = min(c.before.last(), c.after.last())
+	}
+	longer := c.before
+	if c.after.last() > c.before.last() {
+		longer = c.after
+	}
+	if last < max(least, int(p.boundary.Index)) || last > longer.last() {
+		t.Fatalf("last index %d, want %d to %d", last, least, longer.last())
+	}
+	if diff := cmp.Diff(longer.entries[p.boundary.Index:last], left, cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("entries (-want +got):\n%s", diff)
+	}
+	judgeState(t, l, longer.rows[:last])
+	judgeReads(t, l)
+}
+
+// judgeState compares what follows from rows with what was recovered. Producers
+// may have been forgotten, and compaction drops transactions without data.
+func judgeState(t *testing.T, l *Log, rows []Row) {
+	t.Helper()
+	want := state{producers: newProducers()}
+	var aborted []AbortedTxn
+	for _, row := range rows {
+		if txn, ok := want.add(row, time.Time{}); ok {
+			aborted = append(aborted, txn)
 		}
 	}
-	extra := left[min(len(left), len(before)):]
-	if len(extra) > 0 && (!stopped || len(extra) > len(at.adds)) {
-		t.Fatalf("after %q: %d entries more than were stored", at.name, len(extra))
+	for id, got := range l.state.producers.byID {
+		want := want.producers.get(id)
+		if want.touched = got.touched; want != got {
+			t.Fatalf("producer %d: %+v, want %+v", id, got, want)
+		}
 	}
-	for i, got := range extra {
-		e := at.adds[i]
-		if want := describeEntry(Row{Index: e.Index, Term: e.Term, Kind: e.Kind, BaseOffset: e.BaseOffset}, e.Data); got != want {
-			t.Fatalf("after %q: entry of the interrupted append is %s, want %s", at.name, got, want)
+	for id, p := range want.producers.byID {
+		if _, known := l.state.producers.byID[id]; !known && p.txnFirstOffset != noOffset {
+			t.Fatalf("producer %d with a transaction open from %d is forgotten", id, p.txnFirstOffset)
+		}
+	}
+	if got, want := l.LastStableOffset(l.EndOffset()), max(l.StartOffset(), want.producers.lastStableOffset(l.EndOffset())); got != want {
+		t.Fatalf("last stable offset %d, want %d", got, want)
+	}
+	if diff := cmp.Diff([]EpochStart(want.epochs.trim(l.StartOffset())), []EpochStart(l.state.epochs.trim(l.StartOffset())), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("epochs (-want +got):\n%s", diff)
+	}
+	got, err := l.Aborted(l.StartOffset(), l.EndOffset(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, txn := range got {
+		if !slices.Contains(aborted, txn) {
+			t.Fatalf("aborted transaction %+v, which is none of %+v", txn, aborted)
+		}
+	}
+	checkAbortedKept(t, l, aborted)
+}
+
+// judgeReads reads from every offset, and finds each timestamp.
+func judgeReads(t *testing.T, l *Log) {
+	t.Helper()
+	if l.StartOffset() == l.EndOffset() {
+		return
+	}
+	largest := int64(-1)
+	for _, b := range batchesOf(t, l) {
+		for r, err := range b.Records(nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Timestamp <= largest || r.Offset < l.StartOffset() {
+				continue
+			}
+			largest = r.Timestamp
+			if offset, timestamp, _, ok, err := l.OffsetForTime(r.Timestamp, l.EndOffset()); offset != r.Offset || timestamp != r.Timestamp || !ok || err != nil {
+				t.Fatalf("time %d is at %d with %d (%v), want offset %d", r.Timestamp, offset, timestamp, err, r.Offset)
+			}
+		}
+	}
+	for from := l.StartOffset(); from < l.EndOffset(); from++ {
+		b, err := l.Read(nil, from, l.EndOffset(), 1, true)
+		if err != nil || len(b) > 0 && (record.Batch(b).LastOffset() < from || record.Batch(b).Checksum() != record.Batch(b).CRC()) {
+			t.Fatalf("read from %d: %d bytes, %v", from, len(b), err)
 		}
 	}
 }
@@ -199,94 +277,5 @@ func checkUsable(t *testing.T, l *Log) {
 	got, err := l.Read(nil, base, l.EndOffset(), 1000, false)
 	if err != nil || !bytes.Equal(got, b) {
 		t.Fatalf("read after recovery: %d bytes (%v), want %d", len(got), err, len(b))
-	}
-}
-
-// TestDamagedTail flips and cuts the last bytes of every file while the log is
-// down: the log opens with a prefix, or says that synced bytes are wrong.
-func TestDamagedTail(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	reported := 0
-	for round := range 300 {
-		fs := newDisk()
-		l, err := Open(filepath.FromSlash(testDir), Config{SegmentBytes: 600, IndexIntervalBytes: 100}, Options{FS: fs})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, step := range crashWorkload() {
-			if step.sync {
-				continue
-			}
-			if err := step.run(l); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want := contents(t, l)
-		l.tasks.Wait()
-		active := l.view.Load().active
-		syncedRows := int64(0) // a disk does not shorten what was synced
-		for i := active.firstIndex; i <= active.lastIndex(); i++ {
-			if row, err := l.Row(i); err != nil {
-				t.Fatal(err)
-			} else if row.Kind != KindBatch {
-				syncedRows = active.rowPosition(i + 1)
-			}
-		}
-		fs.Crash(vfs.Killed, 0)
-		if round%2 == 0 {
-			damage(t, fs, active.files.log, 0, rng)
-		} else {
-			damage(t, fs, active.files.rows, syncedRows, rng)
-		}
-		_ = l.Close() // of a dead process
-		l, err = Open(filepath.FromSlash(testDir), l.Config(), Options{FS: fs})
-		if errors.Is(err, ErrCorrupt) {
-			reported++
-			continue
-		}
-		if err != nil {
-			t.Fatalf("round %d: %v", round, err)
-		}
-		for i, row := range rowsOf(t, l) {
-			if payload, err := l.Payload(row, nil); errors.Is(err, ErrCorrupt) {
-				reported++
-			} else if got := describeEntry(row, payload); err != nil || i >= len(want) || got != want[i] {
-				t.Fatalf("round %d: entry %d is %s (%v)", round, i+1, got, err)
-			}
-		}
-		checkUsable(t, l)
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if reported > 200 {
-		t.Errorf("%d of 300 damages reported as corruption of synced bytes: the tail is hardly tested", reported)
-	}
-	t.Logf("%d of 300 damages were in synced bytes", reported)
-}
-
-// damage flips a bit of a file, or cuts it at or behind whole.
-func damage(t *testing.T, fs vfs.FS, name string, whole int64, rng *rand.Rand) {
-	t.Helper()
-	f, err := fs.OpenFile(name, 2, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	size, err := f.Size()
-	if err != nil || size == 0 {
-		t.Fatal(size, err)
-	}
-	at := rng.Int64N(size)
-	if rng.IntN(2) == 0 {
-		err = f.Truncate(max(at, whole))
-	} else {
-		b := make([]byte, 1)
-		if _, err = f.ReadAt(b, at); err == nil {
-			b[0] ^= 1 << rng.IntN(8)
-			_, err = f.WriteAt(b, at)
-		}
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -92,7 +92,7 @@ func (l *Log) checkFormat() error {
 		return err
 	case string(b) == formatText:
 		return nil
-	case strings.HasPrefix(formatText, string(b)), strings.Trim(string(b), "\x00") == "":
+	case strings.HasPrefix(formatText, strings.TrimRight(string(b), "\x00")):
 		return writeFile(l.fs, name, []byte(formatText), false)
 	}
 	return fmt.Errorf("format %q, this program knows %q: %w", firstLine(b), firstLine([]byte(formatText)), ErrNewerFormat)
@@ -312,6 +312,9 @@ func (r *recovery) finish() error {
 		return fmt.Errorf("the log ends in segment %d, but %d was synced: %w", v.active.base, l.f.base, ErrCorrupt)
 	}
 	v.lastTerm = r.term
+	if v.start > 0 { // a crash may have come between the meta file and the next checkpoint
+		r.built.epochs = r.built.epochs.trim(v.start)
+	}
 	l.state = r.built
 	l.dirty.directory, l.dirty.rows = true, v.active.rows > 0 // by whom and whether synced is not known
 	l.view.Store(v)

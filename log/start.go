@@ -102,9 +102,6 @@ func (l *Log) boundaryBehind(b Boundary, gone []*segment) (Boundary, error) {
 // commitMeta makes a new picture of the log's beginning the true one: what the
 // meta file is about to rely on is synced, then it is replaced, then published.
 func (l *Log) commitMeta(m meta, next *view, boundaryMoved bool) error {
-	l.mu.Lock()
-	l.state.epochs = l.state.epochs.trim(next.start)
-	l.mu.Unlock()
 	if boundaryMoved {
 		if err := l.flush(false); err != nil {
 			return err
@@ -121,6 +118,7 @@ func (l *Log) commitMeta(m meta, next *view, boundaryMoved bool) error {
 	}
 	l.meta = m
 	l.mu.Lock()
+	l.state.epochs = l.state.epochs.trim(next.start)
 	l.view.Store(next)
 	l.mu.Unlock()
 	return nil

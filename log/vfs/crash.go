@@ -18,7 +18,11 @@ const (
 	Lost                    // power loss: everything not synced is gone
 	Partly                  // power loss: of the unsynced sectors, and of the unsynced directory entries, a random part is there
 	Torn                    // power loss: unsynced bytes are there up to a random sector
+	Prefix                  // power loss: unsynced bytes are there up to a random byte
 )
+
+// Modes are all ways to crash.
+var Modes = []CrashMode{Killed, Lost, Partly, Torn, Prefix}
 
 // A tear cuts the write at which the disk stops.
 type tear struct{ rng *rand.Rand }
@@ -102,6 +106,12 @@ func (n *node) crashFile(mode CrashMode, rng *rand.Rand) {
 		if size := min(len(seen), until*sector); size > len(n.data) {
 			n.grow(int64(size))
 		}
+	case Prefix:
+		until := rng.IntN(len(seen) + 1)
+		if until > len(n.data) {
+			n.grow(int64(until))
+		}
+		copy(n.data, seen[:until])
 	}
 }
 

@@ -31,6 +31,7 @@ type Mem struct {
 	torn       *tear          // how the write that meets the end is cut
 	crashed    bool
 	mutations  int
+	film       *film
 }
 
 // A node is a file or a directory. What is durable of it is kept apart.
@@ -107,6 +108,9 @@ func (m *Mem) mutate() error {
 	}
 	if m.budget > 0 {
 		m.budget--
+	}
+	if m.film != nil {
+		m.film.shoot(m)
 	}
 	m.mutations++
 	return nil

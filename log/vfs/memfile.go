@@ -54,6 +54,9 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, pathError("write", f.name, errors.New("negative offset"))
 	}
+	if f.fs.film != nil {
+		f.fs.film.half = &halfWrite{f.node, p, off}
+	}
 	if err := f.fs.mutate(); err != nil {
 		if f.fs.torn != nil && len(p) > 0 {
 			f.node.write(p[:f.fs.torn.cut(len(p))], off)

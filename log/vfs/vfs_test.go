@@ -297,3 +297,39 @@ func TestMemInParallel(t *testing.T) {
 		t.Errorf("%d entries, %v", len(entries), err)
 	}
 }
+
+// A film has the disk before each of its changes, a write begun; what was synced
+// by then is in the picture, what was not may be lost from it.
+func TestFilmShowsEveryMoment(t *testing.T) {
+	m := NewMem()
+	var frames []*Mem
+	m.Film(1, func(disk *Mem) { frames = append(frames, disk) })
+	file := mustCreate(t, m, "f")
+	mustWrite(t, file, "first", 0)
+	if err := errors.Join(file.Sync(), m.SyncDir(".")); err != nil {
+		t.Fatal(err)
+	}
+	mustWrite(t, file, "second", 5)
+	m.Film(0, nil)
+	mustWrite(t, file, "third", 11)
+	if len(frames) != 5 {
+		t.Fatalf("%d pictures, want one before each of 5 changes", len(frames))
+	}
+	if _, err := frames[0].Stat("f"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file before it is made: %v", err)
+	}
+	for i, want := range []string{"first", "first", "first", "firstsecond"} {
+		got := content(t, frames[i+1], "f")
+		if len(got) > len(want) || got != want[:len(got)] || i > 0 && len(got) < 5 {
+			t.Errorf("picture %d holds %q", i+1, got)
+		}
+	}
+	for _, mode := range Modes {
+		one := frames[4].Clone()
+		one.Crash(mode, 1)
+		got := content(t, one, "f")
+		if least := map[CrashMode]int{Killed: len(content(t, frames[4], "f"))}[mode]; len(got) < max(least, 5) {
+			t.Errorf("mode %d left %q", mode, got)
+		}
+	}
+}
