@@ -3,7 +3,7 @@ GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
 LEADERSHIPS ?= 2000
-RACE     ?= ./log/... ./replication/... ./txn/... ./broker/...
+RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
 .PHONY: build test race check cross golden fuzz bench conform kgo clients interop judge
@@ -29,7 +29,7 @@ cross: ## laptops: darwin, windows, linux on amd64 and arm64
 		echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/oncelog || exit 1; done
 
 golden: ## rewrite the golden files; read the diff before you commit it
-	$(GO) test ./txn ./broker -golden
+	$(GO) test ./txn ./broker ./cmd/oncelog/bench -golden
 
 fuzz: ## each fuzz target for FUZZTIME
 	tools/fuzz.sh $(FUZZTIME)

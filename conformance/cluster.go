@@ -66,12 +66,18 @@ func openCluster(ctx context.Context, o Options) (*cluster, error) {
 
 // allowed refuses an address that leaves this machine, unless remote is set.
 func allowed(ctx context.Context, addr string, remote bool) error {
+	if remote {
+		_, _, err := net.SplitHostPort(addr)
+		return err
+	}
+	return Local(ctx, addr)
+}
+
+// Local refuses, with ErrRemote, a host:port that is not on this machine.
+func Local(ctx context.Context, addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return err
-	}
-	if remote {
-		return nil
 	}
 	ips, err := net.DefaultResolver.LookupIPAddr(ctx, host)
 	if err != nil {

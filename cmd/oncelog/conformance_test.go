@@ -11,27 +11,33 @@ import (
 	"github.com/oncelog/oncelog/log/vfs"
 )
 
-// TestConformance holds a broker in this process against every case of the
-// suite, which Apache Kafka passes.
-func TestConformance(t *testing.T) {
+// inProcess runs a broker inside the test, in memory, and returns its address.
+func inProcess(t *testing.T) string {
+	t.Helper()
 	b, err := broker.Open(t.Context(), broker.Config{
 		FS:     vfs.NewMem(),
 		Logger: slog.New(slog.DiscardHandler),
 		Properties: map[string]string{
-			"listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": "/conformance", "group.initial.rebalance.delay.ms": "0",
+			"listeners": "PLAINTEXT://127.0.0.1:0", "log.dirs": "/in-process", "group.initial.rebalance.delay.ms": "0",
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
 		if err := b.Close(ctx); err != nil {
 			t.Error(err)
 		}
-	}()
-	options := conformance.Options{Brokers: []string{b.Addr().String()}, Parallel: 4, Strict: true, Timeout: time.Minute}
+	})
+	return b.Addr().String()
+}
+
+// TestConformance holds a broker in this process against every case of the
+// suite, which Apache Kafka passes.
+func TestConformance(t *testing.T) {
+	options := conformance.Options{Brokers: []string{inProcess(t)}, Parallel: 4, Strict: true, Timeout: time.Minute}
 	report, err := conformance.Run(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
