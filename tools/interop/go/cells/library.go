@@ -20,21 +20,16 @@ type Header struct {
 	Value []byte
 }
 
-// NA is the reason why a library has no part in a cell.
-type NA string
-
-func (n NA) Error() string { return string(n) }
-
 // A Library is one client library.
 type Library interface {
-	// CreateTopic makes a topic with one replica.
+	// CreateTopic makes a topic with one replica and returns when metadata shows it, which in Kafka is later than the answer.
 	CreateTopic(ctx context.Context, topic string, partitions int32) error
 	// HighWatermarks returns that offset for each partition.
 	HighWatermarks(ctx context.Context, topic string) (map[int32]int64, error)
 	// Committed returns the offsets that a group has committed.
 	Committed(ctx context.Context, group, topic string) (map[int32]int64, error)
-	// Read returns the records of each partition, from the first to the one at offset last, with no group.
-	Read(ctx context.Context, topic string, committedOnly bool, last map[int32]int64) ([]Record, error)
+	// Read returns the records of each partition, from the first to the one that isLast, with no group.
+	Read(ctx context.Context, topic string, partitions int32, committedOnly bool, isLast func(Record) bool) ([]Record, error)
 	// Producer is an idempotent producer, and a transactional one if the id is not empty.
 	Producer(ctx context.Context, transactionalID string) (Producer, error)
 	// Member joins a group; the group starts at the earliest offset and commits only when told.

@@ -19,7 +19,7 @@ func main() {
 		client, err := l.client()
 		l.admin = kadm.NewClient(client)
 		return l, err
-	})
+	}, nil)
 }
 
 type library struct {
@@ -36,8 +36,15 @@ func (l library) with(opts []kgo.Opt) []kgo.Opt {
 }
 
 func (l library) CreateTopic(ctx context.Context, topic string, partitions int32) error {
-	_, err := l.admin.CreateTopic(ctx, partitions, 1, nil, topic)
-	return err
+	if _, err := l.admin.CreateTopic(ctx, partitions, 1, nil, topic); err != nil {
+		return err
+	}
+	for {
+		listed, err := l.admin.ListTopics(ctx, topic)
+		if err != nil || listed.Error() == nil {
+			return err
+		}
+	}
 }
 
 func (l library) HighWatermarks(ctx context.Context, topic string) (map[int32]int64, error) {
@@ -64,9 +71,9 @@ func (l library) Committed(ctx context.Context, group, topic string) (map[int32]
 	return all, fetched.Error()
 }
 
-func (l library) Read(ctx context.Context, topic string, committedOnly bool, last map[int32]int64) ([]cells.Record, error) {
+func (l library) Read(ctx context.Context, topic string, partitions int32, committedOnly bool, isLast func(cells.Record) bool) ([]cells.Record, error) {
 	from := map[int32]kgo.Offset{}
-	for p := range last {
+	for p := range partitions {
 		from[p] = kgo.NewOffset().AtStart()
 	}
 	isolation := kgo.ReadUncommitted()
@@ -79,15 +86,14 @@ func (l library) Read(ctx context.Context, topic string, committedOnly bool, las
 	}
 	defer client.Close()
 	var all []cells.Record
-	missing := len(last)
-	for missing > 0 {
+	for missing := partitions; missing > 0; {
 		fetches := client.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
 			return nil, err
 		}
 		for _, r := range records(fetches) {
 			all = append(all, r)
-			if r.Offset == last[r.Partition] {
+			if isLast(r) {
 				missing--
 			}
 		}
