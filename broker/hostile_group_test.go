@@ -72,7 +72,7 @@ func TestHostileGroups(t *testing.T) {
 			r.Version, r.SASLAuthBytes = 2, []byte("\x00user\x00password")
 			return frame(r)
 		}},
-		{number: 110, what: "more members than group.max.size", set: map[string]string{"group.max.size": "2", "group.initial.rebalance.delay.ms": "3000"}, run: fullGroup},
+		{number: 110, what: "more members than group.max.size", set: map[string]string{"group.max.size": "2", "group.initial.rebalance.delay.ms": "1000"}, run: fullGroup},
 		{number: 111, what: "10000 names of groups, asked for", run: namesWithoutState},
 		{number: 112, what: "1000 producer ids that write nothing", run: idsWithoutState},
 	})
