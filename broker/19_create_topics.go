@@ -116,9 +116,17 @@ func (b *Broker) describeCreated(answer *kmsg.CreateTopicsResponseTopic, made cl
 	answer.TopicID = made.ID
 	answer.NumPartitions = int32(len(made.Partitions))
 	answer.ReplicationFactor = int16(len(made.Partitions[0].Replicas))
-	for _, c := range describeTopic(made.Configs, b.settings()) {
+	s := b.settings()
+	for _, c := range describeTopic(made.Configs, s) {
 		one := kmsg.NewCreateTopicsResponseTopicConfig()
 		one.Name, one.Value, one.ReadOnly, one.Source, one.IsSensitive = c.Name, c.Value, c.ReadOnly, int8(c.Source), c.IsSensitive
+		// As in Kafka, whose controller answers here: own values as they were given,
+		// and the source of what log.retention.hours and the like say. Source: KafkaConfigSchema.
+		if value, ok := made.Configs[c.Name]; ok {
+			one.Value = &value
+		} else if _, from, ok := s.topicDefault(topicKeys.byName[c.Name]); ok {
+			one.Source = int8(from)
+		}
 		answer.Configs = append(answer.Configs, one)
 	}
 }

@@ -28,7 +28,7 @@ func (b *Broker) describeConfigs(_ context.Context, req *kmsg.DescribeConfigsReq
 		configs, err := b.describeResource(asked)
 		answer.ErrorCode, answer.ErrorMessage = protocol.Code(err), protocol.Message(err)
 		for _, c := range configs {
-			if asked.ConfigNames == nil || slices.Contains(asked.ConfigNames, c.Name) {
+			if len(asked.ConfigNames) == 0 || slices.Contains(asked.ConfigNames, c.Name) {
 				if !req.IncludeSynonyms {
 					c.ConfigSynonyms = nil
 				}
@@ -59,7 +59,7 @@ func (b *Broker) describeResource(asked kmsg.DescribeConfigsRequestResource) ([]
 		if asked.ResourceName == "" {
 			return describeAllBrokers(b.settings()), nil
 		}
-		if err := b.thisNode(asked.ResourceName); err != nil {
+		if err := b.thisNode(asked.ResourceName, "Broker", " or empty string"); err != nil {
 			return nil, err
 		}
 		return describeBroker(b.settings()), nil
@@ -67,10 +67,14 @@ func (b *Broker) describeResource(asked kmsg.DescribeConfigsRequestResource) ([]
 	return nil, refuse(kerr.InvalidRequest, "Unsupported resource type: %v", asked.ResourceType)
 }
 
-// thisNode checks that a broker resource is named by this node's id.
-func (b *Broker) thisNode(name string) error {
+// thisNode checks that a broker resource is named by this node's id. Kafka's words
+// differ between describing and altering.
+func (b *Broker) thisNode(name, what, otherwise string) error {
+	if _, err := strconv.ParseInt(name, 10, 32); err != nil {
+		return refuse(kerr.InvalidRequest, "%s id must be an integer, but it is: %s", what, name)
+	}
 	if name != strconv.Itoa(int(b.nodeID())) {
-		return refuse(kerr.InvalidRequest, "Unexpected broker id, expected %d or empty string, but received %s", b.nodeID(), name)
+		return refuse(kerr.InvalidRequest, "Unexpected broker id, expected %d%s, but received %s", b.nodeID(), otherwise, name)
 	}
 	return nil
 }
@@ -84,9 +88,9 @@ func describeTopic(configs map[string]string, s *settings) []kmsg.DescribeConfig
 		if k.internal {
 			continue
 		}
-		found := fallbacks(k, s)
+		found := fallbacks(k.synonyms, s)
 		if value, ok := configs[k.name]; ok {
-			found = slices.Insert(found, 0, source(k.name, value, kmsg.ConfigSourceDynamicTopicConfig))
+			found = slices.Insert(found, 0, source(k.name, k.plain(value), kmsg.ConfigSourceDynamicTopicConfig))
 		}
 		c := describeKey(k, found, false)
 		if _, ok := configs[k.name]; !ok {
@@ -99,25 +103,25 @@ func describeTopic(configs map[string]string, s *settings) []kmsg.DescribeConfig
 	return all
 }
 
-// fallbacks lists the broker settings behind a topic setting, strongest first,
-// each in its own unit. As in Kafka nothing is told of those that come before
-// the topic setting's main synonym: log.retention.hours alone is in force, but
+// fallbacks lists where a setting's synonyms have values, strongest first, each
+// in its own unit. As in Kafka nothing is told of those that come before
+// the first synonym: log.retention.hours alone is in force, but
 // retention.ms is told without it and as a default. Source: ConfigHelper.configSynonyms.
-func fallbacks(k *key[topicSettings], s *settings) []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+func fallbacks(synonyms []synonym, s *settings) []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
 	var found []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym
 	for _, layer := range s.layers() {
-		for _, fallback := range k.synonyms {
+		for _, fallback := range synonyms {
 			if value, ok := layer.values[fallback.name]; ok {
 				found = append(found, source(fallback.name, value, layer.source))
 			}
 		}
 	}
-	for _, fallback := range k.synonyms {
+	for _, fallback := range synonyms {
 		if b := brokerKeys.byName[fallback.name]; !b.null {
 			found = append(found, source(b.name, b.def, kmsg.ConfigSourceDefaultConfig))
 		}
 	}
-	for len(found) > 0 && found[0].Name != k.synonyms[0].name {
+	for len(found) > 0 && found[0].Name != synonyms[0].name {
 		found = found[1:]
 	}
 	return found
@@ -131,18 +135,39 @@ func describeBroker(s *settings) []kmsg.DescribeConfigsResponseResourceConfig {
 		if k.internal {
 			continue
 		}
-		var found []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym
-		for _, layer := range s.layers() {
-			if value, ok := layer.values[k.name]; ok {
-				found = append(found, source(k.name, value, layer.source))
+		all = append(all, describeKey(k, fallbacks(inUnits(k.name), s), !k.dynamic))
+	}
+	for _, layer := range s.layers() {
+		for _, name := range unknownNames(layer.values) {
+			if !slices.ContainsFunc(all, func(c kmsg.DescribeConfigsResponseResourceConfig) bool { return c.Name == name }) {
+				all = append(all, describeUnknown(name, layer.source))
 			}
 		}
-		if !k.null {
-			found = append(found, source(k.name, k.def, kmsg.ConfigSourceDefaultConfig))
-		}
-		all = append(all, describeKey(k, found, !k.dynamic))
 	}
 	return all
+}
+
+// inUnits lists a broker setting and those that say the same in a larger unit,
+// from this one on. Source: DynamicBrokerConfig.brokerConfigSynonyms.
+func inUnits(name string) []synonym {
+	for i := range topicKeys.keys {
+		units := topicKeys.keys[i].synonyms
+		if at := slices.IndexFunc(units, func(s synonym) bool { return s.name == name }); at >= 0 {
+			return units[at:]
+		}
+	}
+	return same(name)
+}
+
+// describeUnknown tells that a setting was set which this broker does not know.
+// It may be a secret of a plug-in, as in Kafka.
+func describeUnknown(name string, from kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfig {
+	c := kmsg.NewDescribeConfigsResponseResourceConfig()
+	c.Name, c.Source, c.ReadOnly, c.IsSensitive = name, from, true, true
+	told := source(name, "", from)
+	told.Value = nil
+	c.ConfigSynonyms = append(c.ConfigSynonyms, told)
+	return c
 }
 
 // describeAllBrokers lists what was set for all brokers together.
@@ -154,6 +179,9 @@ func describeAllBrokers(s *settings) []kmsg.DescribeConfigsResponseResourceConfi
 			found := source(k.name, value, kmsg.ConfigSourceDynamicDefaultBrokerConfig)
 			all = append(all, describeKey(k, []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{found}, false))
 		}
+	}
+	for _, name := range unknownNames(s.dynamicDefault) {
+		all = append(all, describeUnknown(name, kmsg.ConfigSourceDynamicDefaultBrokerConfig))
 	}
 	return all
 }

@@ -41,20 +41,9 @@ func (b *Broker) incrementalAlterConfigs(ctx context.Context, req *kmsg.Incremen
 
 // alterResource changes the settings of one topic or broker.
 func (b *Broker) alterResource(ctx context.Context, r kmsg.IncrementalAlterConfigsRequestResource, validateOnly bool) error {
-	target := cluster.Resource{Type: cluster.ResourceType(r.ResourceType), Name: r.ResourceName}
-	switch r.ResourceType {
-	case kmsg.ConfigResourceTypeTopic:
-		if r.ResourceName == "" {
-			return refuse(kerr.InvalidRequest, "Default topic resources are not allowed.")
-		}
-	case kmsg.ConfigResourceTypeBroker:
-		if r.ResourceName != "" {
-			if err := b.thisNode(r.ResourceName); err != nil {
-				return err
-			}
-		}
-	default:
-		return refuse(kerr.InvalidRequest, "Unknown resource type %v", r.ResourceType)
+	target, err := b.configured(r.ResourceType, r.ResourceName)
+	if err != nil {
+		return err
 	}
 	ops := make([]cluster.ConfigOp, len(r.Configs))
 	for i, c := range r.Configs {
@@ -64,4 +53,22 @@ func (b *Broker) alterResource(ctx context.Context, r kmsg.IncrementalAlterConfi
 		return err
 	}
 	return b.topics.settle(ctx)
+}
+
+// configured checks that a resource has configs that may be altered here.
+//
+// Errors: INVALID_REQUEST, INVALID_TOPIC_EXCEPTION.
+func (b *Broker) configured(kind kmsg.ConfigResourceType, name string) (cluster.Resource, error) {
+	r := cluster.Resource{Type: cluster.ResourceType(kind), Name: name}
+	switch {
+	case kind == kmsg.ConfigResourceTypeTopic && name == "":
+		return r, refuse(kerr.InvalidRequest, "Default topic resources are not allowed.")
+	case kind == kmsg.ConfigResourceTypeTopic:
+		return r, cluster.CheckTopicName(name)
+	case kind == kmsg.ConfigResourceTypeBroker && name != "":
+		return r, b.thisNode(name, "Node", "")
+	case kind == kmsg.ConfigResourceTypeBroker:
+		return r, nil
+	}
+	return r, refuse(kerr.InvalidRequest, "Unknown resource type %v", kind)
 }

@@ -36,6 +36,7 @@ func (b *Broker) apis() []protocol.API {
 		protocol.On(0, 5, b.endTxn),
 		protocol.On(0, 5, b.txnOffsetCommit),
 		protocol.On(1, 4, b.describeConfigs),
+		protocol.On(0, 2, b.alterConfigs),
 		protocol.On(0, 2, b.saslAuthenticate),
 		protocol.On(0, 3, b.createPartitions),
 		protocol.On(0, 3, b.deleteGroups),

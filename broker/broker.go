@@ -147,7 +147,7 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 	fsync, interval := s.fsyncPolicy()
 	b.node, err = replication.Open(replication.Config{
 		NodeID: s.nodeID, Dir: dir, FS: b.cfg.FS, Logger: b.logger, Fsync: fsync, FsyncInterval: interval,
-		RetentionCheckInterval: s.logRetentionCheck, CleanerBackoff: s.cleanerBackoff, ProducerExpiryInterval: s.producerIDChecks, ReplicaLagTimeMax: s.replicaLagMax,
+		RetentionCheckInterval: s.logRetentionCheck, CleanerBackoff: s.cleanerRest(), ProducerExpiryInterval: s.producerIDChecks, ReplicaLagTimeMax: s.replicaLagMax,
 	})
 	if err != nil {
 		return fmt.Errorf("log.dirs: %w", err)
@@ -164,6 +164,10 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 	}
 	return nil
 }
+
+// cleanerRest is log.cleaner.backoff.ms, which may be 0: compaction never stands
+// still, but lets others run.
+func (s *settings) cleanerRest() time.Duration { return max(s.cleanerBackoff, time.Millisecond) }
 
 // fsyncPolicy reads oncelog.fsync, which was checked.
 func (s *settings) fsyncPolicy() (replication.Fsync, time.Duration) {

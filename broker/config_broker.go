@@ -3,6 +3,7 @@ package broker
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -94,7 +95,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 		doc: "The security protocol of each listener name. PLAINTEXT is the one served."},
 	{name: "listeners", typ: typeList, def: "PLAINTEXT://127.0.0.1:9092", bind: func(s *settings) any { return &s.listeners },
 		doc: "Where to listen, as NAME://host:port. Port 0 is any free one. Kafka's default is every interface; ours is loopback."},
-	{name: "log.cleaner.backoff.ms", typ: typeLong, def: "15000", check: atLeast(0), bind: func(s *settings) any { return &s.cleanerBackoff }, doc: "How long compaction rests when there was nothing to compact."},
+	{name: "log.cleaner.backoff.ms", typ: typeLong, def: "15000", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.cleanerBackoff }, doc: "How long compaction rests when there was nothing to compact."},
 	{name: "log.cleaner.delete.retention.ms", typ: typeLong, def: "86400000", dynamic: true, check: atLeast(0), doc: "delete.retention.ms of topics that do not say."},
 	{name: "log.cleaner.enable", typ: typeBoolean, def: "true", doc: "Accepted; compaction is always on."},
 	{name: "log.cleaner.max.compaction.lag.ms", typ: typeLong, def: maxLong, dynamic: true, check: atLeast(1), doc: "max.compaction.lag.ms of topics that do not say."},
@@ -105,6 +106,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "log.dirs", typ: typeList, null: true, bind: func(s *settings) any { return &s.logDirs }, doc: "The folder everything is kept in. One folder is used."},
 	{name: "log.flush.interval.messages", typ: typeLong, def: maxLong, dynamic: true, check: atLeast(1), doc: "flush.messages of topics that do not say."},
 	{name: "log.flush.interval.ms", typ: typeLong, null: true, dynamic: true, doc: "flush.ms of topics that do not say."},
+	{name: "log.flush.scheduler.interval.ms", typ: typeLong, def: maxLong, doc: "flush.ms of topics that do not say, where log.flush.interval.ms does not either."},
 	{name: "log.index.interval.bytes", typ: typeInt, def: "4096", dynamic: true, check: atLeast(0), doc: "index.interval.bytes of topics that do not say."},
 	{name: "log.index.size.max.bytes", typ: typeInt, def: "10485760", dynamic: true, check: atLeast(4), doc: "segment.index.bytes of topics that do not say."},
 	{name: "log.local.retention.bytes", typ: typeLong, def: "-2", dynamic: true, check: atLeast(-2), doc: "Accepted; there is no remote storage."},
@@ -126,7 +128,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "log.segment.delete.delay.ms", typ: typeLong, def: "60000", dynamic: true, check: atLeast(0), doc: "file.delete.delay.ms of topics that do not say."},
 	{name: "max.connections", typ: typeInt, def: "2147483647", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnections }, doc: "The most connections held at a time."},
 	{name: "max.connections.per.ip", typ: typeInt, def: "2147483647", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnectionsPerIP }, doc: "The most connections from one address."},
-	{name: "max.connections.per.ip.overrides", typ: typeString, def: "", dynamic: true, bind: func(s *settings) any { return &s.maxPerIPOverrides }, doc: "Other limits for single addresses, as address:limit."},
+	{name: "max.connections.per.ip.overrides", typ: typeString, def: "", dynamic: true, check: perIPLimits, bind: func(s *settings) any { return &s.maxPerIPOverrides }, doc: "Other limits for single addresses, as address:limit."},
 	{name: "max.incremental.fetch.session.cache.slots", typ: typeInt, def: "1000", check: atLeast(0), bind: func(s *settings) any { return &s.fetchSessionSlots }, doc: "The most fetch sessions held at a time."},
 	{name: "max.request.partition.size.limit", typ: typeInt, def: "2000", check: atLeast(1), bind: func(s *settings) any { return &s.maxPartitionsPerPage }, doc: "The most partitions in one answer of DescribeTopicPartitions."},
 	{name: "message.max.bytes", typ: typeInt, def: "1048588", dynamic: true, check: atLeast(0), doc: "max.message.bytes of topics that do not say."},
@@ -142,8 +144,8 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "offsets.topic.segment.bytes", typ: typeInt, def: "104857600", check: atLeast(1), bind: func(s *settings) any { return &s.offsetsSegmentBytes }, doc: "segment.bytes of __consumer_offsets."},
 	{name: "oncelog.fsync", typ: typeString, def: "never", check: fsyncPolicy, bind: func(s *settings) any { return &s.fsync },
 		doc: "When records are forced to disk before they count: never (as Kafka: the page cache holds them), always, or interval=500ms."},
-	{name: "process.roles", typ: typeList, def: "", doc: "Accepted; every node is broker and controller."},
-	{name: "producer.id.expiration.check.interval.ms", typ: typeInt, def: "600000", check: atLeast(1), bind: func(s *settings) any { return &s.producerIDChecks }, doc: "How often idle producers are forgotten."},
+	{name: "process.roles", typ: typeList, null: true, doc: "Accepted; every node is broker and controller."},
+	{name: "producer.id.expiration.check.interval.ms", typ: typeInt, def: "600000", internal: true, check: atLeast(1), bind: func(s *settings) any { return &s.producerIDChecks }, doc: "How often idle producers are forgotten."},
 	{name: "producer.id.expiration.ms", typ: typeInt, def: "86400000", dynamic: true, check: atLeast(1), bind: func(s *settings) any { return &s.producerIDExpiration }, doc: "How long a partition remembers a producer that sends nothing."},
 	{name: "replica.lag.time.max.ms", typ: typeLong, def: "30000", bind: func(s *settings) any { return &s.replicaLagMax }, doc: "How long a replica may lag and still count as in sync."},
 	{name: "request.timeout.ms", typ: typeInt, def: "30000", bind: func(s *settings) any { return &s.requestTimeout }, doc: "How long a request between nodes may take."},
@@ -169,6 +171,17 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "transactional.id.expiration.ms", typ: typeInt, def: "604800000", check: atLeast(1), bind: func(s *settings) any { return &s.txnIDExpiration }, doc: "How long a transactional id lives unused."},
 	{name: "unclean.leader.election.enable", typ: typeBoolean, def: "false", dynamic: true, doc: "unclean.leader.election.enable of topics that do not say."},
 })
+
+// perIPLimits checks a list of address:limit.
+func perIPLimits(v any) error {
+	for _, entry := range splitList(v.(string)) {
+		address, limit, ok := cutLast(entry, ":")
+		if n, err := strconv.Atoi(limit); !ok || address == "" || err != nil || n < 0 {
+			return refuse(kerr.InvalidConfig, "%q is not of the form address:limit", entry)
+		}
+	}
+	return nil
+}
 
 // checkBrokerConfigs judges the values that AlterConfigs would set for this
 // broker (one) or for all.

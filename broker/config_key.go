@@ -32,6 +32,8 @@ type key[S any] struct {
 	dynamic bool
 	// sensitive values are never shown.
 	sensitive bool
+	// wholeList says that a list is judged as a whole and shown as one.
+	wholeList bool
 	// internal settings are accepted and not described (Kafka's defineInternal).
 	internal bool
 	// synonyms are, for a topic setting, the broker settings it falls back on,
@@ -101,7 +103,25 @@ func (k *key[S]) parse(value string) (any, error) {
 	if k.sensitive {
 		shown = "[hidden]"
 	}
+	if list, ok := v.([]string); ok && k.wholeList {
+		shown = "[" + strings.Join(list, ", ") + "]"
+	}
 	return nil, refuse(kerr.InvalidConfig, "Invalid value %s for configuration %s: %v", strings.TrimSpace(shown), k.name, err)
+}
+
+// plain writes a value as Kafka tells it: "TRUE" is true and "007" is 7.
+func (k *key[S]) plain(value string) string {
+	v, err := parseValue(k.typ, value)
+	if err != nil {
+		return value // was judged when it was set, so this program is an older one
+	}
+	switch v := v.(type) {
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	case []string:
+		return strings.Join(v, ",")
+	}
+	return fmt.Sprint(v)
 }
 
 func parseValue(typ kmsg.ConfigType, value string) (any, error) {

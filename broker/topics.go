@@ -156,6 +156,7 @@ func (t *topics) settingsOf(old *topicSet, image *cluster.Image) *settings {
 		t.b.logger.Warn("dynamic broker settings are not understood; the ones before stay", "error", err)
 		return old.settings
 	}
+	t.b.node.SetCleanerBackoff(s.cleanerRest())
 	return s
 }
 

@@ -12,25 +12,39 @@ import (
 // a long compaction must not hold up what bounds the loss of a power cut.
 func (n *Node) startMaintenance(ctx context.Context) {
 	every := func(interval time.Duration, work func(*Partition, context.Context)) {
-		n.tasks.Go(func() { n.maintain(ctx, interval, work) })
+		n.tasks.Go(func() { n.maintain(ctx, interval, nil, work) })
 	}
 	every(n.cfg.RetentionCheckInterval, (*Partition).retain)
-	every(n.cfg.CleanerBackoff, (*Partition).compact)
+	n.tasks.Go(func() { n.maintain(ctx, n.cfg.CleanerBackoff, n.cleanerBackoff, (*Partition).compact) })
 	every(n.cfg.ProducerExpiryInterval, (*Partition).expire)
 	if n.cfg.Fsync == FsyncInterval {
 		every(n.cfg.FsyncInterval, (*Partition).flush)
 	}
 }
 
+// SetCleanerBackoff changes log.cleaner.backoff.ms; it counts from now on.
+func (n *Node) SetCleanerBackoff(d time.Duration) {
+	for {
+		select {
+		case n.cleanerBackoff <- d:
+			return
+		case <-n.cleanerBackoff: // nobody took note of the last change
+		}
+	}
+}
+
 // maintain does one kind of work every interval, one partition at a time, until
-// ctx ends.
-func (n *Node) maintain(ctx context.Context, interval time.Duration, work func(*Partition, context.Context)) {
+// ctx ends. changed brings a new interval.
+func (n *Node) maintain(ctx context.Context, interval time.Duration, changed <-chan time.Duration, work func(*Partition, context.Context)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case interval = <-changed:
+			ticker.Reset(interval)
+			continue
 		case <-ticker.C:
 		}
 		for _, p := range n.all() {

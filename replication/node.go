@@ -93,6 +93,8 @@ type Node struct {
 	slots  *slots
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+	// cleanerBackoff holds the newest change of it until maintenance takes note.
+	cleanerBackoff chan time.Duration
 
 	mu         sync.Mutex
 	partitions map[PartitionID]*Partition
@@ -116,7 +118,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Node{
-		cfg: cfg, slots: s, cancel: cancel,
+		cfg: cfg, slots: s, cancel: cancel, cleanerBackoff: make(chan time.Duration, 1),
 		partitions: make(map[PartitionID]*Partition), opening: make(map[PartitionID]chan struct{}),
 	}
 	n.startMaintenance(ctx)

@@ -68,6 +68,22 @@ func decideConfigs(img *Image, rules ConfigRules, r Resource, ops []ConfigOp) ([
 			return nil, err
 		}
 	}
+	return decideValues(rules, r, before, after)
+}
+
+// decideReplaced gives a resource these values and no others.
+//
+// Errors: as decideConfigs.
+func decideReplaced(img *Image, rules ConfigRules, r Resource, values map[string]string) ([]command, error) {
+	if err := checkResource(img, r); err != nil {
+		return nil, err
+	}
+	before, _ := img.Configs(r)
+	return decideValues(rules, r, before, values)
+}
+
+// decideValues judges all values that a resource would have.
+func decideValues(rules ConfigRules, r Resource, before, after map[string]string) ([]command, error) {
 	if err := rules.Validate(r, after); err != nil {
 		return nil, err
 	}
@@ -82,7 +98,7 @@ func checkResource(img *Image, r Resource) error {
 	switch r.Type {
 	case TopicResource:
 		if _, ok := img.Topic(r.Name); !ok {
-			return fmt.Errorf("topic %q does not exist: %w", r.Name, kerr.UnknownTopicOrPartition)
+			return told(kerr.UnknownTopicOrPartition, "The topic '%s' does not exist.", r.Name)
 		}
 	case BrokerResource:
 		if r.Name == "" {
@@ -103,7 +119,7 @@ func checkResource(img *Image, r Resource) error {
 
 // apply changes values, which are the caller's own.
 func (op ConfigOp) apply(rules ConfigRules, r Resource, values map[string]string) error {
-	if op.Name == "" {
+	if op.Name == "" && r.Type == BrokerResource {
 		return fmt.Errorf("configuration without a name: %w", kerr.InvalidRequest)
 	}
 	if op.Kind == OpDelete {
@@ -111,7 +127,7 @@ func (op ConfigOp) apply(rules ConfigRules, r Resource, values map[string]string
 		return nil
 	}
 	if op.Value == nil {
-		return fmt.Errorf("null value for %s: %w", op.Name, kerr.InvalidRequest)
+		return told(kerr.InvalidRequest, "Null value not supported for : %s", op.Name)
 	}
 	if op.Kind == OpSet {
 		values[op.Name] = *op.Value
@@ -122,7 +138,7 @@ func (op ConfigOp) apply(rules ConfigRules, r Resource, values map[string]string
 	}
 	fallback, ok := rules.List(r, op.Name)
 	if !ok {
-		return fmt.Errorf("%s is not a list, so nothing can be added or removed: %w", op.Name, kerr.InvalidConfig)
+		return notAList(r, op)
 	}
 	have, ok := values[op.Name]
 	if !ok {
@@ -130,6 +146,20 @@ func (op ConfigOp) apply(rules ConfigRules, r Resource, values map[string]string
 	}
 	values[op.Name] = editList(have, *op.Value, op.Kind == OpAppend)
 	return nil
+}
+
+// told is a wire error that tells the client these words, which are Kafka's.
+func told(code *kerr.Error, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), code)
+}
+
+// notAList says in Kafka's words that an operation needs a list.
+func notAList(r Resource, op ConfigOp) error {
+	word := map[ConfigOpKind]string{OpAppend: "append", OpSubtract: "subtract"}[op.Kind]
+	if r.Type == BrokerResource {
+		return told(kerr.InvalidConfig, "Config value %s is not allowed for config key: %s", word, op.Name)
+	}
+	return told(kerr.InvalidConfig, "Can't %s to key %s because its type is not LIST.", strings.ToUpper(word), op.Name)
 }
 
 // editList adds the elements of change that list lacks, or removes those it has.

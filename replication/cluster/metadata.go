@@ -248,6 +248,20 @@ func (m *Metadata) AlterConfigs(ctx context.Context, r Resource, ops []ConfigOp,
 	})
 }
 
+// ReplaceConfigs gives a resource these dynamic configurations and no others
+// (AlterConfigs).
+//
+// Errors: as AlterConfigs.
+func (m *Metadata) ReplaceConfigs(ctx context.Context, r Resource, values map[string]string, validateOnly bool) error {
+	return m.update(ctx, func(img *Image) ([]command, error) {
+		commands, err := decideReplaced(img, m.cfg.Rules, r, values)
+		if validateOnly {
+			commands = nil
+		}
+		return commands, err
+	})
+}
+
 // SetFeature finalizes a level of a feature; level 0 takes it off.
 //
 // Errors: INVALID_UPDATE_VERSION, NOT_CONTROLLER.
