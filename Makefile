@@ -1,12 +1,14 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME, LEADERSHIPS and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, LEADERSHIPS, ROUNDS, SEED and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
 LEADERSHIPS ?= 2000
+ROUNDS   ?= 40
+SEED     ?= 0
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop judge
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop judge crash
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
@@ -36,6 +38,9 @@ fuzz: ## each fuzz target for FUZZTIME
 
 judge: ## the append fuzz: three replicas, idempotent producers, everything that may happen to them
 	$(GO) test -count=1 -run '^TestAppendFuzz$$' -v -timeout 30m ./replication -leaderships $(LEADERSHIPS)
+
+crash: ## a broker killed ROUNDS times under load, and all that clients were told judged; SEED repeats a run's choices
+	$(GO) test -count=1 -run '^TestKilledUnderLoad$$' -v -timeout 30m ./cmd/oncelog -rounds $(ROUNDS) -seed $(SEED)
 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...

@@ -50,6 +50,7 @@ type process struct {
 	banner
 	cmd  *exec.Cmd
 	errs *lines
+	said chan []byte   // its banner; closed without one when it ended before
 	done chan struct{} // closed when the process has ended
 }
 
@@ -74,7 +75,21 @@ func (l *lines) String() string {
 // start runs a broker and waits for its banner.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: command(t, append(args, "-o", "json")...), errs: &lines{}, done: make(chan struct{})}
+	p := launch(t, args...)
+	if line, ok := <-p.said; !ok {
+		<-p.done
+		t.Fatalf("no banner; the broker said:\n%s", p.errs)
+	} else if err := json.Unmarshal(line, &p.banner); err != nil {
+		p.kill()
+		t.Fatalf("banner %q: %v; the broker said:\n%s", line, err, p.errs)
+	}
+	return p
+}
+
+// launch runs a broker and waits for nothing.
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: command(t, append(args, "-o", "json")...), errs: &lines{}, said: make(chan []byte, 1), done: make(chan struct{})}
 	p.cmd.Stderr = p.errs
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -83,16 +98,15 @@ func start(t *testing.T, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	line, readErr := bufio.NewReader(out).ReadString('\n')
 	go func() {
 		defer close(p.done)
+		defer close(p.said)
+		if line, err := bufio.NewReader(out).ReadBytes('\n'); err == nil {
+			p.said <- line
+		}
 		p.cmd.Wait() // how it ended is in ProcessState
 	}()
 	t.Cleanup(p.kill)
-	if err := json.Unmarshal([]byte(line), &p.banner); err != nil {
-		p.kill()
-		t.Fatalf("banner %q: %v, %v; the broker said:\n%s", line, err, readErr, p.errs)
-	}
 	return p
 }
 

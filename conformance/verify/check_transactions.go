@@ -1,0 +1,182 @@
+package verify
+
+import (
+	"fmt"
+	"time"
+)
+
+// isolation finds what a reader of committed data must not see:
+// G1a-aborted-read and precommitted-read.
+func isolation(x *index) (found []Anomaly) {
+	for i := range x.history {
+		e := &x.history[i]
+		if e.Kind != View && (e.Kind != Read || !e.Stable) {
+			continue
+		}
+		sent, ok := x.sent[e.Value]
+		if !ok || x.history[sent].Txn == "" {
+			continue
+		}
+		name := x.history[sent].Txn
+		t := x.txns[name]
+		switch {
+		case t.told(false), t.asked < 0, !t.commit:
+			found = append(found, Anomaly{"G1a-aborted-read", fmt.Sprintf("%s at %s is seen, and %s was not committed", e.Value, e.place(), name), i})
+		case !t.mayCommit(i):
+			found = append(found, Anomaly{"precommitted-read", fmt.Sprintf("%s at %s is seen before the commit of %s was asked for", e.Value, e.place(), name), i})
+		}
+	}
+	return found
+}
+
+// transactions wants each to be there as a whole, with the offsets of its
+// groups, or not at all: torn-txn.
+func transactions(x *index) (found []Anomaly) {
+	final := finalPositions(x.history)
+	for _, name := range x.names {
+		t := x.txns[name]
+		seen, at := 0, max(t.asked, t.ended)
+		for _, i := range t.sends {
+			if places := x.view[x.history[i].Value]; len(places) > 0 {
+				seen++
+				at = places[0]
+			}
+		}
+		committed := t.told(true)
+		if (committed || seen > 0) && seen < len(t.sends) {
+			found = append(found, Anomaly{"torn-txn", fmt.Sprintf("%d of %d records of %s are seen; told committed: %v", seen, len(t.sends), name, committed), at})
+		}
+		for _, i := range t.includes {
+			e := &x.history[i]
+			position, known := final[groupPartition{e.Group, e.partition()}]
+			if (committed || seen > 0) && known && position < e.Offset {
+				found = append(found, Anomaly{"torn-txn", fmt.Sprintf("%s is committed; its offset %d of group %s is not, which is at %d of %s",
+					name, e.Offset, e.Group, position, e.partition()), at})
+			}
+		}
+	}
+	return found
+}
+
+// markers works the committed view out again from the control records of the
+// final log and compares: marker-mismatch.
+func markers(x *index) (found []Anomaly) {
+	if len(x.shown) == 0 {
+		return nil // the view was not read
+	}
+	expected := make(map[place]bool)
+	for _, p := range partitions(x.log) {
+		open := make(map[int64][]place) // by producer id
+		for _, i := range x.log[p] {
+			e := &x.history[i]
+			switch {
+			case e.Control && e.Commit:
+				for _, committed := range open[e.ProducerID] {
+					expected[committed] = true
+				}
+				delete(open, e.ProducerID)
+			case e.Control:
+				delete(open, e.ProducerID)
+			case e.Transactional:
+				open[e.ProducerID] = append(open[e.ProducerID], e.place())
+			default:
+				expected[e.place()] = true
+			}
+		}
+	}
+	for _, p := range partitions(x.shown) {
+		for _, i := range x.shown[p] {
+			e := &x.history[i]
+			if !expected[e.place()] {
+				found = append(found, Anomaly{"marker-mismatch", fmt.Sprintf("%s at %s is seen, and its marker does not say so", e.Value, e.place()), i})
+			}
+			delete(expected, e.place())
+		}
+	}
+	for missing := range expected {
+		i := x.at[missing]
+		found = append(found, Anomaly{"marker-mismatch", fmt.Sprintf("%s at %s is committed by its marker, and not seen", x.history[i].Value, missing), i})
+	}
+	return found
+}
+
+// watermarks wants no answer to go back: hw-regress, lso-regress, lso-above-hw,
+// log-start-moved. An answer is compared with those that came before it was
+// asked for, and with the one before it of the same process.
+func watermarks(x *index) (found []Anomaly) {
+	high, stable := make(map[partition]*summit), make(map[partition]*summit)
+	type following struct {
+		process string
+		partition
+	}
+	lastHigh, lastStable := make(map[following]int64), make(map[following]int64)
+	for i := range x.history {
+		e := &x.history[i]
+		if e.Kind != Watermark {
+			continue
+		}
+		p, who := e.partition(), following{e.Process, e.partition()}
+		if high[p] == nil {
+			high[p], stable[p] = &summit{}, &summit{}
+		}
+		look := func(name string, got int64, known *summit, last map[following]int64) {
+			if got < 0 {
+				return
+			}
+			before, _ := known.before(e.Since)
+			if own, ok := last[who]; ok {
+				before = max(before, own)
+			}
+			if got < before {
+				found = append(found, Anomaly{name, fmt.Sprintf("%s of %s told %s, after %d", p, fmt.Sprint(got), e.Process, before), i})
+			}
+			known.add(i, got)
+			last[who] = got
+		}
+		look("hw-regress", e.HighWatermark, high[p], lastHigh)
+		look("lso-regress", e.LastStable, stable[p], lastStable)
+		if e.HighWatermark >= 0 && e.LastStable > e.HighWatermark {
+			found = append(found, Anomaly{"lso-above-hw", fmt.Sprintf("%s has last stable offset %d, high watermark %d", p, e.LastStable, e.HighWatermark), i})
+		}
+		if e.Start > 0 {
+			found = append(found, Anomaly{"log-start-moved", fmt.Sprintf("%s begins at %d", p, e.Start), i})
+		}
+	}
+	return found
+}
+
+// hanging wants every last stable offset at its high watermark soon after the
+// last transactional client left: hung-txn. An answer counts by the time at
+// which it was asked for, so that a slow machine hangs nothing.
+func hanging(x *index) (found []Anomaly) {
+	for i := range x.history {
+		left := &x.history[i]
+		if left.Kind != Left {
+			continue
+		}
+		closed := make(map[partition]bool)
+		late := make(map[partition]int)
+		for j := i + 1; j < len(x.history); j++ {
+			e := &x.history[j]
+			if e.Kind != Watermark || e.Topic != left.Topic || e.Since <= i || e.HighWatermark < 0 || e.LastStable < 0 {
+				continue
+			}
+			if e.LastStable == e.HighWatermark {
+				closed[e.partition()] = true
+			} else if _, ok := late[e.partition()]; !ok && x.history[e.Since-1].At > left.At+left.Within {
+				late[e.partition()] = j
+			}
+		}
+		for _, p := range partitions(late) {
+			e := &x.history[late[p]]
+			found = append(found, Anomaly{"hung-txn", fmt.Sprintf("%s has last stable offset %d, high watermark %d, %v after the last client left, want equal after %v",
+				p, e.LastStable, e.HighWatermark, (e.At - left.At).Round(time.Millisecond), left.Within), late[p]})
+		}
+		for _, p := range partitions(x.ends) {
+			if _, told := late[p]; p.topic == left.Topic && !closed[p] && !told {
+				found = append(found, Anomaly{"hung-txn", fmt.Sprintf("%s was never seen without an open transaction after the last client left", p), i})
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,91 @@
+package verify
+
+import "fmt"
+
+// figuresOf counts what a history achieved.
+func figuresOf(h History) Figures {
+	f := Figures{Events: len(h)}
+	ends := make(map[string]int) // 1: asked for, 2: known
+	for i := range h {
+		e := &h[i]
+		f.Took = max(f.Took, e.At)
+		switch e.Kind {
+		case Round:
+			f.Rounds++
+		case Kill:
+			f.Kills++
+		case Ack:
+			f.Acked++
+		case Fail:
+			f.Failed++
+		case Read:
+			f.Read++
+		case Committed:
+			f.Positions++
+		case Grant:
+			f.Grants++
+		case View:
+			if e.Source != "" {
+				f.Transformed++
+			}
+		case Send:
+			if e.Txn != "" {
+				ends[e.Txn] = max(ends[e.Txn], 1)
+			}
+		case Ended:
+			ends[e.Txn] = 2
+			if e.Commit {
+				f.Committed++
+			} else {
+				f.Aborted++
+			}
+		}
+	}
+	for _, state := range ends {
+		if state == 1 {
+			f.Unsure++
+		}
+	}
+	return f
+}
+
+// missed lists the floors that a history did not reach.
+func missed(h History, f Floors, got Figures) []string {
+	var all []string
+	want := func(what string, got, want int) {
+		if got < want {
+			all = append(all, fmt.Sprintf("%d %s, want %d", got, what, want))
+		}
+	}
+	want("rounds", got.Rounds, 1)
+	want("committed transactions", got.Committed, f.Committed)
+	want("aborted transactions", got.Aborted, f.Aborted)
+	want("records through a pipeline", got.Transformed, f.Transformed)
+	want("records read while following", got.Read, f.Read)
+	want("commits of groups", got.Positions, f.Positions)
+	want("producer ids granted", got.Grants, f.Grants)
+	round, acked, ended, kills := 0, 0, 0, 0
+	finish := func() {
+		if round > 0 {
+			want(fmt.Sprintf("acknowledged records in round %d", round), acked, f.Acked)
+			want(fmt.Sprintf("ended transactions in round %d", round), ended, f.Ended)
+			want(fmt.Sprintf("kills in round %d", round), kills, f.Kills)
+		}
+		acked, ended, kills = 0, 0, 0
+	}
+	for i := range h {
+		switch h[i].Kind {
+		case Round:
+			finish()
+			round++
+		case Ack:
+			acked++
+		case Ended:
+			ended++
+		case Kill:
+			kills++
+		}
+	}
+	finish()
+	return all
+}

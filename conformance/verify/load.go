@@ -1,0 +1,203 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// The topics and groups of a load.
+const (
+	plainTopic   = "verify-plain"        // idempotent producers
+	txnTopic     = "verify-transactions" // transactional producers
+	derivedTopic = "verify-derived"      // made from txnTopic by the group etlGroup
+	etlGroup     = "verify-etl"
+	plainGroup   = "verify-readers" // reads plainTopic and commits by itself
+)
+
+var topics = []string{plainTopic, txnTopic, derivedTopic}
+
+const partitionsOfTopic = 3
+
+// Options of a load.
+type Options struct {
+	Brokers            []string      // where clients begin
+	TransactionTimeout time.Duration // of the transactional producers
+	Seed               uint64        // of what clients do; when is up to the machine
+}
+
+// settleSlack is how long after its timeout a transaction that was left open
+// may still be seen.
+const settleSlack = time.Second
+
+// A Load is a set of clients at work: idempotent producers, transactional ones
+// of both protocols (KIP-98, KIP-890), a pipeline that consumes, transforms and
+// produces in transactions, a group that commits by itself, readers of each
+// isolation level that follow the log, and a watcher of what a broker answers
+// about the log's ends, the groups' offsets and producer ids.
+//
+// Its clients go on through whatever happens to the brokers. They write what
+// they do and are told into a Recorder.
+type Load struct {
+	options  Options
+	recorder *Recorder
+
+	writers, pipes, followers crew
+}
+
+// A crew is a set of goroutines that end together.
+type crew struct {
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	errs   []error
+}
+
+// run starts one of the crew.
+func (c *crew) run(ctx context.Context, work func(context.Context) error) {
+	c.group.Go(func() {
+		if err := work(ctx); err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.errs = append(c.errs, err)
+		}
+	})
+}
+
+// stop ends the crew and waits for it. Its errors are mistakes of the load,
+// such as a client that could not be made; what a broker refuses is in the
+// history.
+func (c *crew) stop() error {
+	c.cancel()
+	c.group.Wait()
+	return errors.Join(c.errs...)
+}
+
+// Start makes the topics and starts the clients.
+func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
+	l := &Load{options: o, recorder: r}
+	if err := l.createTopics(ctx); err != nil {
+		return nil, err
+	}
+	r.Add(Event{Kind: Pipeline, Group: etlGroup, Topic: txnTopic, To: derivedTopic})
+	start := func(c *crew) context.Context {
+		inner, cancel := context.WithCancel(ctx)
+		c.cancel = cancel
+		return inner
+	}
+	followers, pipes, writers := start(&l.followers), start(&l.pipes), start(&l.writers)
+	l.followers.run(followers, l.watch)
+	l.followers.run(followers, func(ctx context.Context) error { return l.follow(ctx, "reader-committed", kgo.ReadCommitted()) })
+	l.followers.run(followers, func(ctx context.Context) error { return l.follow(ctx, "reader-all", kgo.ReadUncommitted()) })
+	for i := range 2 {
+		l.pipes.run(pipes, func(ctx context.Context) error { return l.transform(ctx, fmt.Sprintf("etl-%d", i)) })
+		l.pipes.run(pipes, func(ctx context.Context) error { return l.consume(ctx, fmt.Sprintf("member-%d", i)) })
+	}
+	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-0", 0) })
+	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-1", 300) })
+	l.writers.run(writers, func(ctx context.Context) error { return l.transact(ctx, "tv2-0") })
+	l.writers.run(writers, func(ctx context.Context) error { return l.transact(ctx, "tv2-1") })
+	l.writers.run(writers, func(ctx context.Context) error { return l.transact(ctx, "tv1-0", kgo.MaxVersions(beforeKIP890())) })
+	return l, nil
+}
+
+func (l *Load) createTopics(ctx context.Context) error {
+	client, err := l.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	created, err := kadm.NewClient(client).CreateTopics(ctx, partitionsOfTopic, -1, nil, topics...)
+	if err != nil {
+		return fmt.Errorf("create the topics of the load: %w", err)
+	}
+	for _, t := range created.Sorted() {
+		if t.Err != nil && !errors.Is(t.Err, kerr.TopicAlreadyExists) {
+			return fmt.Errorf("create topic %s: %w", t.Topic, t.Err)
+		}
+	}
+	return nil
+}
+
+// client makes a client that outlives the restart of a broker and comes back
+// quickly: it tries again every 20 ms, and as often as it takes.
+func (l *Load) client(options ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(l.patient(), options...)...)
+}
+
+func (l *Load) patient() []kgo.Opt {
+	return []kgo.Opt{
+		kgo.SeedBrokers(l.options.Brokers...),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
+		kgo.RequestRetries(1000), kgo.RetryTimeout(10 * time.Second), kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.StopProducerOnDataLossDetected(),
+		kgo.FetchMaxWait(500 * time.Millisecond),
+	}
+}
+
+// random is a source of its own for each process, so that one seed lets each
+// of them choose the same things.
+func (l *Load) random(process string) *rand.Rand {
+	var id uint64
+	for _, b := range []byte(process) {
+		id = id*31 + uint64(b)
+	}
+	return rand.New(rand.NewPCG(l.options.Seed, id))
+}
+
+// sessions runs sessions one after the other, each with a name of its own, and
+// none quicker than a broker that is away can be asked again.
+func sessions(ctx context.Context, process string, session func(name string) error) (err error) {
+	n := 0
+	paced(ctx, 20*time.Millisecond, func() bool {
+		err = session(fmt.Sprintf("%s/%d", process, n))
+		n++
+		return err == nil && ctx.Err() == nil
+	})
+	return err
+}
+
+// granted records the identity of a new session.
+func (l *Load) granted(ctx context.Context, client *kgo.Client, session string) error {
+	id, epoch, err := client.ProducerID(ctx)
+	if err == nil {
+		l.recorder.Add(Event{Kind: Grant, Process: session, ProducerID: id, Epoch: epoch})
+	}
+	return err
+}
+
+// send hands a record over and records what becomes of it. done is called once
+// that is known.
+func (l *Load) send(ctx context.Context, client *kgo.Client, session string, e Event, done func(error)) {
+	e.Kind, e.Process = Send, session
+	l.recorder.Add(e)
+	record := &kgo.Record{Topic: e.Topic, Partition: e.Partition, Key: []byte(e.Source), Value: []byte(e.Value)}
+	client.Produce(ctx, record, func(r *kgo.Record, err error) {
+		e.Kind, e.Partition, e.Offset = Ack, r.Partition, r.Offset
+		if err != nil {
+			e.Kind, e.Offset, e.Error = Fail, 0, err.Error()
+		}
+		l.recorder.Add(e)
+		done(err)
+	})
+}
+
+// paced calls work at most every so often, until ctx ends or work says so.
+func paced(ctx context.Context, every time.Duration, work func() bool) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for work() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
