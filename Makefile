@@ -8,7 +8,7 @@ SEED     ?= 0
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop judge crash
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
@@ -56,3 +56,9 @@ clients: build ## kcat and Apache Kafka's own tools against this broker
 
 interop: build ## client libraries in several languages, the same four programs each; BROKERS=host:port for another broker
 	tools/interop/run
+
+tools: build ## Kafka's own command-line tools against this broker, compared with what they print on Apache Kafka
+	tools/kafka/golden.sh compare
+
+tools-golden: ## record what Kafka's tools print on Apache Kafka; read the diff before you commit it
+	tools/kafka/golden.sh record
