@@ -32,7 +32,9 @@ type settings struct {
 	logRetentionCheck    time.Duration
 	cleanerBackoff       time.Duration
 	requestMaxBytes      int32
+	queuedMaxBytes       int64
 	connectionsMaxIdle   time.Duration
+	firstRequestMax      time.Duration
 	maxConnections       int32
 	maxConnectionsPerIP  int32
 	maxPerIPOverrides    string
@@ -88,7 +90,7 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "group.initial.rebalance.delay.ms", typ: typeInt, def: "3000", bind: func(s *settings) any { return &s.groupInitialRebalanceDelay },
 		doc: "How long a new group waits for more members before its first generation."},
 	{name: "group.max.session.timeout.ms", typ: typeInt, def: "1800000", bind: func(s *settings) any { return &s.groupMaxSession }, doc: "The longest session a member may ask for."},
-	{name: "group.max.size", typ: typeInt, def: "2147483647", check: atLeast(1), bind: func(s *settings) any { return &s.groupMaxSize }, doc: "The most members a group may have."},
+	{name: "group.max.size", typ: typeInt, def: "1000", check: atLeast(1), bind: func(s *settings) any { return &s.groupMaxSize }, doc: "The most members a group may have. Kafka's default is no limit."},
 	{name: "group.min.session.timeout.ms", typ: typeInt, def: "6000", bind: func(s *settings) any { return &s.groupMinSession }, doc: "The shortest session a member may ask for."},
 	{name: "inter.broker.listener.name", typ: typeString, null: true, doc: "Accepted; nodes talk over a port of their own."},
 	{name: "listener.security.protocol.map", typ: typeString, def: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", bind: func(s *settings) any { return &s.securityProtocols },
@@ -126,8 +128,10 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "log.roll.ms", typ: typeLong, null: true, dynamic: true, doc: "segment.ms of topics that do not say."},
 	{name: "log.segment.bytes", typ: typeInt, def: "1073741824", dynamic: true, check: atLeast(1 << 20), doc: "segment.bytes of topics that do not say."},
 	{name: "log.segment.delete.delay.ms", typ: typeLong, def: "60000", dynamic: true, check: atLeast(0), doc: "file.delete.delay.ms of topics that do not say."},
-	{name: "max.connections", typ: typeInt, def: "2147483647", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnections }, doc: "The most connections held at a time."},
-	{name: "max.connections.per.ip", typ: typeInt, def: "2147483647", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnectionsPerIP }, doc: "The most connections from one address."},
+	{name: "max.connections", typ: typeInt, def: "10000", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnections },
+		doc: "The most connections held at a time; further ones are closed. Kafka's default is no limit."},
+	{name: "max.connections.per.ip", typ: typeInt, def: "1000", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.maxConnectionsPerIP },
+		doc: "The most connections from one address; further ones are closed. Kafka's default is no limit."},
 	{name: "max.connections.per.ip.overrides", typ: typeString, def: "", dynamic: true, check: perIPLimits, bind: func(s *settings) any { return &s.maxPerIPOverrides }, doc: "Other limits for single addresses, as address:limit."},
 	{name: "max.incremental.fetch.session.cache.slots", typ: typeInt, def: "1000", check: atLeast(0), bind: func(s *settings) any { return &s.fetchSessionSlots }, doc: "The most fetch sessions held at a time."},
 	{name: "max.request.partition.size.limit", typ: typeInt, def: "2000", check: atLeast(1), bind: func(s *settings) any { return &s.maxPartitionsPerPage }, doc: "The most partitions in one answer of DescribeTopicPartitions."},
@@ -142,11 +146,15 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "offsets.topic.num.partitions", typ: typeInt, def: "50", check: atLeast(1), bind: func(s *settings) any { return &s.offsetsPartitions }, doc: "The partitions of __consumer_offsets; never changed once it exists."},
 	{name: "offsets.topic.replication.factor", typ: typeShort, def: "3", check: atLeast(1), bind: func(s *settings) any { return &s.offsetsReplication }, doc: "The replicas of __consumer_offsets; never more than there are brokers."},
 	{name: "offsets.topic.segment.bytes", typ: typeInt, def: "104857600", check: atLeast(1), bind: func(s *settings) any { return &s.offsetsSegmentBytes }, doc: "segment.bytes of __consumer_offsets."},
+	{name: "oncelog.first.request.max.ms", typ: typeLong, def: "10000", check: atLeast(1), bind: func(s *settings) any { return &s.firstRequestMax },
+		doc: "How long a new connection may take to send its first request whole; later ones have connections.max.idle.ms."},
 	{name: "oncelog.fsync", typ: typeString, def: "never", check: fsyncPolicy, bind: func(s *settings) any { return &s.fsync },
 		doc: "When records are forced to disk before they count: never (as Kafka: the page cache holds them), always, or interval=500ms."},
 	{name: "process.roles", typ: typeList, null: true, doc: "Accepted; every node is broker and controller."},
 	{name: "producer.id.expiration.check.interval.ms", typ: typeInt, def: "600000", internal: true, check: atLeast(1), bind: func(s *settings) any { return &s.producerIDChecks }, doc: "How often idle producers are forgotten."},
 	{name: "producer.id.expiration.ms", typ: typeInt, def: "86400000", dynamic: true, check: atLeast(1), bind: func(s *settings) any { return &s.producerIDExpiration }, doc: "How long a partition remembers a producer that sends nothing."},
+	{name: "queued.max.request.bytes", typ: typeLong, def: "536870912", bind: func(s *settings) any { return &s.queuedMaxBytes },
+		doc: "The most bytes of requests of more than 64 KiB held at a time; above it the connection whose request has been arriving for longest is closed. -1 is no limit, Kafka's default."},
 	{name: "replica.lag.time.max.ms", typ: typeLong, def: "30000", bind: func(s *settings) any { return &s.replicaLagMax }, doc: "How long a replica may lag and still count as in sync."},
 	{name: "request.timeout.ms", typ: typeInt, def: "30000", bind: func(s *settings) any { return &s.requestTimeout }, doc: "How long a request between nodes may take."},
 	{name: "sasl.enabled.mechanisms", typ: typeList, def: "GSSAPI", dynamic: true, doc: "Accepted; no SASL listener is served yet."},

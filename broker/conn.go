@@ -46,13 +46,15 @@ type conn struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	largest int // bytes of the largest frame that came
+	born    time.Time
+	began   time.Time // of waiting for this request
+	largest int       // bytes of the largest frame that came, 0 before the first
 	watch   *time.Timer
 	watched chan struct{} // one message when the watcher ends
 }
 
 func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
-	k := &conn{server: s, net: c, info: info, watched: make(chan struct{}, 1)}
+	k := &conn{server: s, net: c, info: info, born: time.Now(), watched: make(chan struct{}, 1)}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	k.cancel = cancel
 	k.ctx = protocol.WithConn(ctx, info)
@@ -96,10 +98,11 @@ func ordinary(err error) error {
 
 // next waits for a request and reads it into a pooled buffer.
 func (c *conn) next() ([]byte, error) {
-	end := after(c.server.settings().connectionsMaxIdle)
+	c.began = time.Now()
+	end := c.patience()
 	prefix, err := c.await(end)
 	if err != nil {
-		return nil, err
+		return nil, c.late(err, len(prefix))
 	}
 	limit := c.server.settings().requestMaxBytes
 	size := int32(binary.BigEndian.Uint32(prefix))
@@ -114,7 +117,26 @@ func (c *conn) next() ([]byte, error) {
 	}
 	frame, err := protocol.ReadFrame(c.reader, limit, buf)
 	c.largest = max(c.largest, len(frame))
-	return frame, err
+	return frame, c.late(err, len(prefix))
+}
+
+// late says more of a request that did not come in time: a connection that was
+// served and is idle may well end so.
+func (c *conn) late(err error, came int) error {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.server.closing.Load() || c.largest > 0 && came == 0 {
+		return err
+	}
+	return fmt.Errorf("no whole request after %v, of this one came %d bytes or more: %w", time.Since(c.began), came, protocol.ErrClose)
+}
+
+// patience is when the next request must have come whole; zero is never.
+func (c *conn) patience() time.Time {
+	s := c.server.settings()
+	end := after(s.connectionsMaxIdle)
+	if first := c.born.Add(s.firstRequestMax); c.largest == 0 && (end.IsZero() || first.Before(end)) {
+		return first
+	}
+	return end
 }
 
 // await returns the length prefix of the next frame, which it leaves in the

@@ -2,12 +2,14 @@ package broker
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,14 +210,49 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, network := startServer(t, map[string]string{"connections.max.idle.ms": "60000"}, heartbeat(func(context.Context) error { return nil }))
 		c := dial(t, network)
-		began := time.Now()
-		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-			t.Errorf("read: %v", err)
-		}
-		if took := time.Since(began); took != time.Minute {
+		send(t, c, 1, kmsg.NewPtrHeartbeatRequest())
+		receive(t, bufio.NewReader(c))
+		if took := untilClosed(t, c); took != time.Minute {
 			t.Errorf("closed after %v", took)
 		}
 		stop(t, s)
+	})
+}
+
+// untilClosed is how long it takes until the peer closes a connection.
+func untilClosed(t *testing.T, c net.Conn) time.Duration {
+	t.Helper()
+	began := time.Now()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("read: %v", err)
+	}
+	return time.Since(began)
+}
+
+// A connection has less time for its first request than for later ones, and no
+// more for one that comes byte by byte. The log says who and why.
+func TestFirstRequestComesSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		s, network := startLogging(t, slog.NewTextHandler(&lines, nil), map[string]string{"oncelog.first.request.max.ms": "3000"}, heartbeat(func(context.Context) error { return nil }))
+		if took := untilClosed(t, dial(t, network)); took != 3*time.Second {
+			t.Errorf("without a byte: closed after %v", took)
+		}
+		slow := dial(t, network)
+		began := time.Now()
+		for {
+			if _, err := slow.Write([]byte{0}); err != nil { // the length of 0 is whole with its fourth byte
+				break
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if took := time.Since(began); took != 4*time.Second {
+			t.Errorf("byte by byte: closed after %v", took)
+		}
+		stop(t, s)
+		if text := lines.String(); strings.Count(text, "no whole request after 3s") != 2 || !strings.Contains(text, "peer=127.0.0.1:") {
+			t.Errorf("the log says %s", text)
+		}
 	})
 }
 
@@ -241,11 +278,11 @@ func TestQuietConnectionIsServed(t *testing.T) {
 		c := dial(t, network)
 		r := bufio.NewReader(c)
 		for i := range int32(3) {
-			time.Sleep(2 * quietAfter)
 			send(t, c, i, kmsg.NewPtrHeartbeatRequest())
 			if got := receive(t, r); got != i {
 				t.Fatalf("correlation id %d, want %d", got, i)
 			}
+			time.Sleep(2 * quietAfter)
 		}
 		frame := kmsg.NewRequestFormatter().AppendRequest(nil, kmsg.NewPtrHeartbeatRequest(), 7)
 		for _, b := range frame { // a byte at a time, each after a rest

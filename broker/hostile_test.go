@@ -79,6 +79,7 @@ type hostile struct {
 	server  *brokertest.Server // nil: another program
 	topic   string             // exists, with one partition
 	topicID [16]byte
+	honest  net.Conn
 }
 
 // play runs rows, each in a bubble, or all against the broker of the flag. After
@@ -192,10 +193,13 @@ func gone(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// ask is a request that must be answered.
+// ask is a request that must be answered, on a connection kept for such.
 func (h *hostile) ask(r kmsg.Request) kmsg.Response {
 	h.Helper()
-	got, resp := h.outcome(h.dial(), frame(r))
+	if h.honest == nil {
+		h.honest = h.dial()
+	}
+	got, resp := h.outcome(h.honest, frame(r))
 	if resp == nil {
 		h.Fatalf("%s: %v", kmsg.NameForKey(r.Key()), got)
 	}
