@@ -116,7 +116,7 @@ func (b *Broker) checkProduce(ctx context.Context, set *topicSet, req *kmsg.Prod
 		p.err = err
 		return
 	}
-	target := record.Target{Codec: s.codec(), MaxBytes: int(s.maxMessageBytes), Budget: b.decompressing}
+	target := record.Target{Codec: s.codec(), Level: s.level(), MaxBytes: int(s.maxMessageBytes), Budget: b.decompressing}
 	if limits.LogAppendTime {
 		target.LogAppendTime = now
 	}
@@ -146,6 +146,19 @@ func (s *topicSettings) codec() int8 {
 		return record.CodecZstd
 	}
 	return record.KeepCodec
+}
+
+// level is that of the codec's compression.*.level.
+func (s *topicSettings) level() int {
+	switch s.compressionType {
+	case "gzip":
+		return int(max(s.gzipLevel, record.DefaultLevel)) // -1 is the default too
+	case "lz4":
+		return int(s.lz4Level)
+	case "zstd":
+		return int(s.zstdLevel)
+	}
+	return record.DefaultLevel
 }
 
 // verifyProduce asks the transaction coordinator about transactional batches

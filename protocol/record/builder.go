@@ -78,7 +78,7 @@ func (b *Builder) Build() Batch {
 	o := b.options
 	buf := b.buf
 	if o.Codec != CodecNone {
-		buf = compress(make([]byte, HeaderSize, HeaderSize+len(buf)/2), buf[HeaderSize:], o.Codec)
+		buf = compress(make([]byte, HeaderSize, HeaderSize+len(buf)/2), buf[HeaderSize:], o.Codec, DefaultLevel)
 	}
 	attributes := uint16(o.Codec) & codecMask
 	if o.LogAppendTime > 0 {

@@ -220,39 +220,100 @@ func unzstd(dst, src []byte, spent *spending) (_ []byte, err error) {
 	}
 }
 
+// DefaultLevel leaves the level of compression to the codec: gzip 6, lz4 9, zstd 3.
+const DefaultLevel = 0
+
+// A compressor names the writers that can take each other's place.
+type compressor struct {
+	codec int8
+	level int
+}
+
+// A frameWriter is a compressing writer that can be used again.
+type frameWriter interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+// frameWriters holds a *sync.Pool of frameWriters for each compressor in use. A
+// topic's levels are few: those between Kafka's bounds.
+var frameWriters sync.Map
+
 // compress appends src, compressed, to dst.
-func compress(dst, src []byte, codec int8) []byte {
-	switch codec {
-	case CodecSnappy:
+func compress(dst, src []byte, codec int8, level int) []byte {
+	c := compressor{codec, level}.merged()
+	switch c {
+	case compressor{CodecSnappy, DefaultLevel}:
 		return append(dst, xerial.Encode(nil, src)...)
-	case CodecZstd:
+	case compressor{CodecZstd, int(zstd.SpeedDefault)}:
 		return zstdEncoder.EncodeAll(src, dst)
 	}
-	out := bytes.NewBuffer(dst)
-	var w io.WriteCloser
-	switch codec {
-	case CodecGzip:
-		w = gzip.NewWriter(out)
-	case CodecLZ4:
-		w = newLZ4Writer(out)
-	default:
-		panic(fmt.Sprintf("record: codec %d is unknown", codec))
+	pool, ok := frameWriters.Load(c)
+	if !ok {
+		pool, _ = frameWriters.LoadOrStore(c, &sync.Pool{New: func() any { return c.open() }})
 	}
+	w := pool.(*sync.Pool).Get().(frameWriter)
+	defer pool.(*sync.Pool).Put(w)
+	out := bytes.NewBuffer(dst)
+	w.Reset(out)
 	if _, err := w.Write(src); err != nil {
 		panic(err) // a bytes.Buffer takes everything
 	}
 	if err := w.Close(); err != nil {
 		panic(err)
 	}
+	w.Reset(io.Discard) // lets go of the bytes
 	return out.Bytes()
 }
 
-// newLZ4Writer writes the frames that Kafka's own writer does: independent
-// blocks of 64 KiB without checksums. Source: Lz4BlockOutputStream.
-func newLZ4Writer(out io.Writer) io.WriteCloser {
-	w := lz4.NewWriter(out)
-	if err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false)); err != nil {
-		panic(err) // the options are constants
+// merged gives levels that this program's libraries do not tell apart one number.
+func (c compressor) merged() compressor {
+	switch c.codec {
+	case CodecSnappy:
+		c.level = DefaultLevel
+	case CodecGzip:
+		if c.level == DefaultLevel {
+			c.level = gzip.DefaultCompression
+		}
+	case CodecLZ4:
+		// Kafka's default, 9, is its fast compressor; every other level searches.
+		if c.level == kafkaLZ4Fast {
+			c.level = DefaultLevel
+		}
+		c.level = min(c.level, len(lz4Levels)-1)
+	case CodecZstd:
+		if c.level == DefaultLevel {
+			c.level = 3
+		}
+		c.level = int(zstd.EncoderLevelFromZstd(c.level))
+	}
+	return c
+}
+
+// kafkaLZ4Fast is compression.lz4.level's default. Source: Lz4BlockOutputStream.
+const kafkaLZ4Fast = 9
+
+var lz4Levels = [...]lz4.CompressionLevel{lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
+
+// open makes a writer. Its lz4 frames are those of Kafka's own writer:
+// independent blocks of 64 KiB without checksums. Source: Lz4BlockOutputStream.
+func (c compressor) open() frameWriter {
+	var w frameWriter
+	var err error
+	switch c.codec {
+	case CodecGzip:
+		w, err = gzip.NewWriterLevel(nil, c.level)
+	case CodecLZ4:
+		lz := lz4.NewWriter(nil)
+		w, err = lz, lz.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false), lz4.CompressionLevelOption(lz4Levels[c.level]))
+	case CodecZstd:
+		// One at a time: a stream keeps no goroutine and no channel.
+		w, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithEncoderLevel(zstd.EncoderLevel(c.level)))
+	default:
+		panic(fmt.Sprintf("record: codec %d is unknown", c.codec))
+	}
+	if err != nil {
+		panic(err) // the levels were checked where the setting was
 	}
 	return w
 }

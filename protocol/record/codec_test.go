@@ -27,7 +27,7 @@ func TestCodecsRoundTrip(t *testing.T) {
 			for _, size := range sizes {
 				for kind, src := range map[string][]byte{"zeros": make([]byte, size), "noise": noise(size)} {
 					spent := spending{limit: 8 << 20}
-					got, err := decompress(nil, compress(nil, src, codec), codec, &spent)
+					got, err := decompress(nil, compress(nil, src, codec, DefaultLevel), codec, &spent)
 					if err != nil {
 						t.Fatalf("%d bytes of %s: %v", size, kind, err)
 					}
@@ -48,10 +48,10 @@ func TestDecompressionStopsAtTheLimit(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			exact := spending{limit: limit}
-			if _, err := decompress(nil, compress(nil, make([]byte, limit), codec), codec, &exact); err != nil {
+			if _, err := decompress(nil, compress(nil, make([]byte, limit), codec, DefaultLevel), codec, &exact); err != nil {
 				t.Fatalf("at the limit: %v", err)
 			}
-			bomb := compress(nil, make([]byte, 16<<20), codec)
+			bomb := compress(nil, make([]byte, 16<<20), codec, DefaultLevel)
 			over := spending{limit: limit, budget: NewBudget(1 << 30)}
 			if _, err := decompress(nil, bomb, codec, &over); !errors.Is(err, errTooLarge) {
 				t.Fatalf("got %v, want %v", err, errTooLarge)
@@ -102,7 +102,7 @@ func TestCutCompressionIsCorrupt(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			whole := compress(nil, bytes.Repeat([]byte("some words "), 100), codec)
+			whole := compress(nil, bytes.Repeat([]byte("some words "), 100), codec, DefaultLevel)
 			for cut := range whole {
 				spent := spending{limit: 1 << 20}
 				got, err := decompress(nil, whole[:cut], codec, &spent)

@@ -24,7 +24,7 @@ func TestCodecsAgreeWithFranz(t *testing.T) {
 			if got, err := decompress(nil, sent, codecs[name], &spent); err != nil || !bytes.Equal(got, src) {
 				t.Fatalf("ours reads %d bytes of theirs, %v", len(got), err)
 			}
-			ours := compress(nil, src, codecs[name])
+			ours := compress(nil, src, codecs[name], DefaultLevel)
 			got, err := kgo.DefaultDecompressor().Decompress(ours, kgo.CompressionCodecType(codecs[name]))
 			if err != nil || !bytes.Equal(got, src) {
 				t.Fatalf("theirs reads %d bytes of ours, %v", len(got), err)

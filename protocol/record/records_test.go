@@ -2,6 +2,7 @@ package record
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 
@@ -154,6 +155,40 @@ func TestRewrite(t *testing.T) {
 		got := rewrite(batchOf(CodecGzip, "one", "two"), Target{Codec: codec})
 		if got.Codec() != codec || string(collect(t, got, nil)[1].Value) != "two" {
 			t.Fatalf("to %s: codec %d", name, got.Codec())
+		}
+	}
+}
+
+// A topic's compression.*.level is used where the broker compresses, and nothing
+// of the batch changes but its payload.
+func TestRewriteAtLevels(t *testing.T) {
+	b := NewBuilder(BuilderOptions{ProducerID: 7, ProducerEpoch: 2, BaseSequence: 40, Transactional: true})
+	for i := range 400 {
+		b.Append(Record{Timestamp: now + int64(i%3), Key: fmt.Appendf(nil, "key %d", i%17), Value: fmt.Appendf(nil, "value %d of a text that can be pressed", i*i)})
+	}
+	sent := b.Build()
+	_, info, err := Validate(sent, Limits{Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, levels := range map[string][2]int{"gzip": {1, 9}, "lz4": {9, 17}, "zstd": {-131072, 22}} { // 9 is lz4's fast default
+		size := [2]int{}
+		for i, level := range levels {
+			got, err := Rewrite(sent, info, Target{Codec: codecs[name], Level: level})
+			if err != nil {
+				t.Fatal(err)
+			}
+			size[i] = len(got)
+			if got.Codec() != codecs[name] || got.ProducerID() != 7 || got.ProducerEpoch() != 2 || got.BaseSequence() != 40 || !got.IsTransactional() ||
+				got.Count() != 400 || got.MaxTimestamp() != now+2 || got.CRC() != got.Checksum() {
+				t.Errorf("%s at level %d: header changed", name, level)
+			}
+			if diff := cmp.Diff(collect(t, sent, nil), collect(t, got, nil)); diff != "" {
+				t.Errorf("%s at level %d: %s", name, level, diff)
+			}
+		}
+		if size[1] >= size[0] || size[0] >= len(sent) {
+			t.Errorf("%s: %d bytes become %d at level %d and %d at level %d", name, len(sent), size[0], levels[0], size[1], levels[1])
 		}
 	}
 }

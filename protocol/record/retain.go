@@ -32,7 +32,7 @@ func (b Batch) Retain(keep func(Record) bool, deleteHorizon int64, buf *Buffers)
 	if kept == b.Count() && !rebase {
 		return b, nil
 	}
-	out := b.with(data, b.Codec())
+	out := b.with(data, b.Codec(), DefaultLevel)
 	binary.BigEndian.PutUint64(out[baseTimestampAt:], uint64(base))
 	binary.BigEndian.PutUint32(out[countAt:], uint32(kept))
 	if rebase {
@@ -56,7 +56,7 @@ func (b Batch) DeleteHorizon() int64 {
 
 // with is a copy of the batch around other records. An empty batch has no
 // payload at all, whatever its codec.
-func (b Batch) with(data []byte, codec int8) Batch {
+func (b Batch) with(data []byte, codec int8, level int) Batch {
 	if len(data) == 0 {
 		codec = CodecNone
 	}
@@ -64,7 +64,7 @@ func (b Batch) with(data []byte, codec int8) Batch {
 	if codec == CodecNone {
 		out = append(make([]byte, HeaderSize, HeaderSize+len(data)), data...)
 	} else {
-		out = compress(make([]byte, HeaderSize, max(len(b), 2*HeaderSize)), data, codec)
+		out = compress(make([]byte, HeaderSize, max(len(b), 2*HeaderSize)), data, codec, level)
 	}
 	copy(out, b[:HeaderSize])
 	batch := Batch(out)

@@ -13,6 +13,7 @@ const KeepCodec int8 = -1
 type Target struct {
 	LogAppendTime int64 // the append time in milliseconds; 0: the client's timestamps
 	Codec         int8  // compression.type; KeepCodec: as sent
+	Level         int   // compression.gzip.level and the like of that codec, where it recompresses
 	MaxBytes      int   // max.message.bytes, for a recompressed batch; 0: no limit
 	// Budget of the process, for recompressing; nil: none.
 	Budget *Budget
@@ -55,7 +56,7 @@ func (b Batch) recode(info Info, t Target) (recoded Batch, err error) {
 		}
 	}
 	err = b.decompressed(info.RawBytes, t.Budget, func(data []byte) error {
-		recoded = b.with(data, t.Codec)
+		recoded = b.with(data, t.Codec, t.Level)
 		return tooLarge(len(recoded))
 	})
 	return recoded, err

@@ -92,7 +92,7 @@ func broken(codec int8, payload []byte) []byte { return around(1, payload, uint1
 // bomb is a gzip of 64 MiB of zeros that says it holds five records.
 func bomb() []byte {
 	record := raw(0, 0, 0, -1, 64<<20, string(make([]byte, 64<<20)), 0)
-	return around(5, compress(nil, record, CodecGzip), uint16(CodecGzip))
+	return around(5, compress(nil, record, CodecGzip, DefaultLevel), uint16(CodecGzip))
 }
 
 func fromProducer(id int64, epoch int16, sequence int32, transactional bool) []byte {
@@ -201,8 +201,8 @@ func TestValidateAccepts(t *testing.T) {
 		{"bare snappy", around(1, raw, uint16(CodecSnappy)), limits()},
 		{"lz4", batchOf(CodecLZ4, "one", "two"), limits()},
 		{"zstd", batchOf(CodecZstd, "one", "two"), limits()},
-		{"gzip of two members", around(1, append(compress(nil, bare[HeaderSize:HeaderSize+4], CodecGzip),
-			compress(nil, bare[HeaderSize+4:], CodecGzip)...), uint16(CodecGzip)), limits()},
+		{"gzip of two members", around(1, append(compress(nil, bare[HeaderSize:HeaderSize+4], CodecGzip, DefaultLevel),
+			compress(nil, bare[HeaderSize+4:], CodecGzip, DefaultLevel)...), uint16(CodecGzip)), limits()},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
