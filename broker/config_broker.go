@@ -31,6 +31,7 @@ type settings struct {
 	minInSyncReplicas    int16
 	logRetentionCheck    time.Duration
 	cleanerBackoff       time.Duration
+	cleanerBuffer        int64
 	requestMaxBytes      int32
 	queuedMaxBytes       int64
 	connectionsMaxIdle   time.Duration
@@ -98,6 +99,8 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "listeners", typ: typeList, def: "PLAINTEXT://127.0.0.1:9092", bind: func(s *settings) any { return &s.listeners },
 		doc: "Where to listen, as NAME://host:port. Port 0 is any free one. Kafka's default is every interface; ours is loopback."},
 	{name: "log.cleaner.backoff.ms", typ: typeLong, def: "15000", dynamic: true, check: atLeast(0), bind: func(s *settings) any { return &s.cleanerBackoff }, doc: "How long compaction rests when there was nothing to compact."},
+	{name: "log.cleaner.dedupe.buffer.size", typ: typeLong, def: "134217728", dynamic: true, check: atLeast(1 << 20), bind: func(s *settings) any { return &s.cleanerBuffer },
+		doc: "The bytes that compaction may hold keys in. With more keys it takes fewer segments at a time, or one segment in several passes."},
 	{name: "log.cleaner.delete.retention.ms", typ: typeLong, def: "86400000", dynamic: true, check: atLeast(0), doc: "delete.retention.ms of topics that do not say."},
 	{name: "log.cleaner.enable", typ: typeBoolean, def: "true", doc: "Accepted; compaction is always on."},
 	{name: "log.cleaner.max.compaction.lag.ms", typ: typeLong, def: maxLong, dynamic: true, check: atLeast(1), doc: "max.compaction.lag.ms of topics that do not say."},

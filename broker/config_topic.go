@@ -86,7 +86,7 @@ var topicKeys = newKeyTable([]key[topicSettings]{
 		doc:  "How long compaction keeps a delete marker, so that a reader that began at offset 0 sees it."},
 	{name: "file.delete.delay.ms", typ: typeLong, def: "60000", synonyms: same("log.segment.delete.delay.ms"), check: atLeast(0),
 		bind: func(s *topicSettings) any { return &s.fileDeleteDelay },
-		doc:  "How long a file that is no longer part of the log stays on disk."},
+		doc:  "Accepted. A file that is no longer part of the log is deleted at once; whoever reads it keeps it open until done."},
 	{name: "flush.messages", typ: typeLong, def: maxLong, synonyms: same("log.flush.interval.messages"), check: atLeast(1),
 		bind: func(s *topicSettings) any { return &s.flushMessages },
 		doc:  "Force the log to disk after this many records."},

@@ -292,11 +292,11 @@ func (t *topics) waitReady(ctx context.Context, id cluster.UUID, partitions int)
 // logConfig is what of a topic's settings the log acts on.
 func (s *topicSettings) logConfig(broker *settings) log.Config {
 	c := log.Config{
-		SegmentBytes: s.segmentBytes, SegmentAge: s.segmentAge, IndexIntervalBytes: s.indexIntervalBytes, IndexMaxBytes: s.segmentIndexBytes,
+		SegmentBytes: s.segmentBytes, SegmentAge: s.segmentAge, SegmentJitter: s.segmentJitter, IndexIntervalBytes: s.indexIntervalBytes, IndexMaxBytes: s.segmentIndexBytes,
 		Preallocate: s.preallocate, Retention: unlimited(s.retention), RetentionBytes: s.retentionBytes,
 		MinCompactionLag: s.minCompactionLag, MaxCompactionLag: s.maxCompactionLag, DeleteRetention: s.deleteRetention,
 		MinCleanableRatio: s.minCleanableRatio, ProducerExpiration: broker.producerIDExpiration, MaxMessageBytes: s.maxMessageBytes,
-		FlushMessages: s.flushMessages, FlushInterval: unlimited(s.flushInterval),
+		CompactionKeys: int(broker.cleanerBuffer / bytesPerKey), FlushMessages: s.flushMessages, FlushInterval: unlimited(s.flushInterval),
 	}
 	for _, policy := range s.cleanupPolicy {
 		c.CleanupCompact = c.CleanupCompact || policy == "compact"
@@ -305,8 +305,11 @@ func (s *topicSettings) logConfig(broker *settings) log.Config {
 	if len(s.cleanupPolicy) == 0 { // keep everything
 		c.CleanupDelete, c.Retention, c.RetentionBytes = true, log.Unlimited, log.Unlimited
 	}
-	if c.RetentionBytes <= 0 {
+	switch {
+	case c.RetentionBytes < 0:
 		c.RetentionBytes = log.Unlimited
+	case c.RetentionBytes == 0:
+		c.RetentionBytes = log.Nothing
 	}
 	if c.Retention == 0 { // at once; zero would be the default
 		c.Retention = time.Nanosecond
@@ -319,6 +322,9 @@ func (s *topicSettings) logConfig(broker *settings) log.Config {
 	}
 	return c
 }
+
+// bytesPerKey is about what compaction spends on a key.
+const bytesPerKey = 64
 
 // unlimited turns what no clock will reach, and what is negative, into the
 // log's word for it.

@@ -16,6 +16,7 @@ type writing struct {
 	payloadSize      int64
 	reserved         int64     // space of .log is allocated up to here
 	began            time.Time // when the segment was made
+	jitter           float64   // of segment.jitter.ms, the part that is taken from this segment's age
 	firstTimestamp   int64     // of its first batch, ms; -1: none yet
 	rowBuf, batchBuf []byte    // scratch
 	prepared         []Row     // scratch
@@ -339,6 +340,7 @@ func (l *Log) mustRoll(active *segment, row Row, cfg Config) bool {
 	if cfg.CleanupCompact && cfg.MaxCompactionLag > 0 {
 		longest = min(longest, cfg.MaxCompactionLag)
 	}
+	longest -= time.Duration(l.w.jitter * float64(min(cfg.SegmentJitter, longest)))
 	return active.size+int64(row.Size) > int64(cfg.SegmentBytes) ||
 		age > longest ||
 		active.full(cfg.IndexMaxBytes) ||

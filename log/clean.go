@@ -2,7 +2,6 @@ package log
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -11,23 +10,10 @@ import (
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
-// maxKeys bounds the keys of one compaction, and with them its memory to about
-// 100 MiB; a round with more ends at an earlier segment. A segment is taken whole:
-// one with more keys than this costs about 50 bytes for each of them.
-const maxKeys = 2 << 20
-
-// keyHash stands for a key: the front of its SHA-256.
-type keyHash [16]byte
-
-func hashKey(key []byte) keyHash {
-	sum := sha256.Sum256(key)
-	return keyHash(sum[:16])
-}
-
 // clean reads the input of a plan and writes what is to be kept. It may shorten
 // the plan's dirty part when there are too many keys.
 func (l *Log) clean(ctx context.Context, p *plan) ([]*segment, error) {
-	newest, err := l.newestOffsets(ctx, p)
+	stale, err := l.findStale(ctx, p)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +22,7 @@ func (l *Log) clean(ctx context.Context, p *plan) ([]*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cleaning{log: l, plan: *p, newest: newest, txns: newTxnTrace(aborted), lastOf: l.lastRecords(), begin: input[0].base}
+	c := &cleaning{log: l, plan: *p, stale: stale, txns: newTxnTrace(aborted), lastOf: l.lastRecords(), begin: input[0].base}
 	if err := l.fs.MkdirAll(p.dir(l), dirPerm); err != nil {
 		return nil, err
 	}
@@ -83,46 +69,6 @@ func (l *Log) scanSegment(ctx context.Context, s *segment, fn func(record.Batch)
 		}
 	}
 	return nil
-}
-
-// newestOffsets finds the newest offset of each key of the dirty segments,
-// leaving aborted records out.
-func (l *Log) newestOffsets(ctx context.Context, p *plan) (map[keyHash]int64, error) {
-	newest := make(map[keyHash]int64)
-	aborted, err := l.Aborted(p.input()[0].base, p.upTo(), nil)
-	if err != nil {
-		return nil, err
-	}
-	txns := newTxnTrace(aborted)
-	for _, s := range p.clean {
-		if err := l.scanSegment(ctx, s, func(b record.Batch) error { txns.see(b); return nil }); err != nil {
-			return nil, err
-		}
-	}
-	var buf record.Buffers
-	for n, s := range p.dirty {
-		if err := l.scanSegment(ctx, s, func(b record.Batch) error {
-			if txns.see(b) || b.IsControl() {
-				return nil
-			}
-			for r, err := range b.Records(&buf) {
-				if err != nil {
-					return err
-				}
-				if r.Key != nil {
-					newest[hashKey(r.Key)] = r.Offset
-				}
-			}
-			return nil
-		}); err != nil {
-			return nil, err
-		}
-		if len(newest) >= maxKeys {
-			p.dirty = p.dirty[:n+1]
-			break
-		}
-	}
-	return newest, nil
 }
 
 // lastRecord is what of a live producer must not vanish: its newest batch, or
@@ -209,7 +155,8 @@ func (x *txnTrace) marker(b record.Batch) (useless bool, ended *AbortedTxn, err 
 type cleaning struct {
 	log    *Log
 	plan   plan
-	newest map[keyHash]int64
+	stale  stale
+	seen   int64 // records of the input before this batch
 	txns   *txnTrace
 	lastOf map[int64]lastRecord
 	buf    record.Buffers
@@ -238,7 +185,13 @@ func (c *cleaning) batch(b record.Batch) error {
 	now := c.plan.now.UnixMilli()
 	// A marker without data still waits for its horizon, so that slow readers see it.
 	drop := useless && (!b.IsControl() || b.HasDeleteHorizon() && b.DeleteHorizon() <= now)
-	keep := func(r record.Record) bool { return !drop && c.wanted(b, r, now) }
+	at := c.seen
+	c.seen += int64(b.Count())
+	next := at
+	keep := func(r record.Record) bool {
+		next++
+		return !drop && c.wanted(b, r, next-1, now)
+	}
 	kept, tombstones := int32(0), false
 	for r, err := range b.Records(&c.buf) {
 		if err != nil {
@@ -258,6 +211,7 @@ func (c *cleaning) batch(b record.Batch) error {
 	}
 	if kept != b.Count() || horizon > 0 {
 		var err error
+		next = at
 		if b, err = b.Retain(keep, horizon, &c.buf); err != nil {
 			return err
 		}
@@ -266,16 +220,16 @@ func (c *cleaning) batch(b record.Batch) error {
 }
 
 // wanted says whether a record stays: it is the newest of its key and no
-// tombstone that everybody had time to see. Source: Cleaner.shouldRetainRecord.
-func (c *cleaning) wanted(b record.Batch, r record.Record, now int64) bool {
+// tombstone that everybody had time to see. at is its place in the input. Source:
+// Cleaner.shouldRetainRecord.
+func (c *cleaning) wanted(b record.Batch, r record.Record, at, now int64) bool {
 	if b.IsControl() {
 		return true
 	}
 	if r.Key == nil || r.Value == nil && b.HasDeleteHorizon() && b.DeleteHorizon() <= now {
 		return false
 	}
-	newest, dirty := c.newest[hashKey(r.Key)]
-	return !dirty || r.Offset >= newest
+	return !c.stale.has(r, at)
 }
 
 // mustStay says whether a batch without records keeps its header: it is the

@@ -95,11 +95,10 @@ func (l *Log) plan(limits CompactLimits) (p plan, ok bool) {
 	}
 	overdue := false
 	for _, s := range v.sealed {
-		age := l.age(s, p.now)
-		if s.next > end || s.lastIndex() > limits.Applied || p.cfg.MinCompactionLag > 0 && age < p.cfg.MinCompactionLag {
+		if s.next > end || s.lastIndex() > limits.Applied || p.cfg.MinCompactionLag > 0 && l.age(s, p.now) < p.cfg.MinCompactionLag {
 			break
 		}
-		overdue = overdue || p.cfg.MaxCompactionLag > 0 && age > p.cfg.MaxCompactionLag
+		overdue = overdue || p.cfg.MaxCompactionLag > 0 && l.waited(s, p.now) > p.cfg.MaxCompactionLag
 		p.dirty = append(p.dirty, s)
 	}
 	dirty := bytesOf(p.dirty)
@@ -107,7 +106,24 @@ func (l *Log) plan(limits CompactLimits) (p plan, ok bool) {
 		return p, false
 	}
 	ratio := float64(dirty) / float64(dirty+bytesOf(p.clean))
-	return p, overdue || ratio >= p.cfg.MinCleanableRatio
+	return p, overdue || ratio > p.cfg.MinCleanableRatio
+}
+
+// waited is how long the first batch of a segment has been in it. Source:
+// LogCleanerManager.maxCompactionDelay.
+func (l *Log) waited(s *segment, now time.Time) time.Duration {
+	file, err := l.handles.acquire(s.files.log)
+	if err != nil {
+		return l.age(s, now) // retention was faster, or the scan to come will tell
+	}
+	defer l.handles.release(file)
+	scan := newScanner(file, s.size)
+	defer scan.free()
+	first, err := scan.header(0)
+	if err != nil || first.MaxTimestamp() < 0 {
+		return l.age(s, now)
+	}
+	return now.Sub(time.UnixMilli(first.MaxTimestamp()))
 }
 
 func (l *Log) generation() uint32 {

@@ -10,6 +10,7 @@ import (
 type Config struct {
 	SegmentBytes       int32         // 0: 1 GiB (segment.bytes)
 	SegmentAge         time.Duration // 0: 7 days (segment.ms)
+	SegmentJitter      time.Duration // 0: none; the most that is taken at random from SegmentAge (segment.jitter.ms)
 	IndexIntervalBytes int32         // 0: 4096 (index.interval.bytes)
 	IndexMaxBytes      int32         // 0: 10 MiB (segment.index.bytes)
 	Preallocate        bool          // false: reserve a part ahead; true: the whole segment (preallocate)
@@ -17,12 +18,13 @@ type Config struct {
 	CleanupCompact bool          // cleanup.policy holds compact
 	CleanupDelete  bool          // cleanup.policy holds delete; both false means delete
 	Retention      time.Duration // 0: 7 days, Unlimited: never (retention.ms)
-	RetentionBytes int64         // 0 or Unlimited: no limit (retention.bytes)
+	RetentionBytes int64         // 0 or Unlimited: no limit, Nothing: a size of 0 (retention.bytes)
 
 	MinCompactionLag  time.Duration // 0: none (min.compaction.lag.ms)
 	MaxCompactionLag  time.Duration // 0 or Unlimited: none (max.compaction.lag.ms)
 	DeleteRetention   time.Duration // 0: 24 h (delete.retention.ms)
 	MinCleanableRatio float64       // 0: 0.5; negative: 0, compact whatever is dirty (min.cleanable.dirty.ratio)
+	CompactionKeys    int           // 0: 2 Mi; the most keys that a compaction holds at a time (log.cleaner.dedupe.buffer.size)
 
 	ProducerExpiration time.Duration // 0: 24 h (producer.id.expiration.ms)
 	MaxMessageBytes    int32         // 0: 1 MiB + 12 (max.message.bytes)
@@ -30,8 +32,12 @@ type Config struct {
 	FlushInterval      time.Duration // 0 or Unlimited: left to the system (flush.ms)
 }
 
-// Unlimited switches a limit off, as -1 does in Kafka's settings.
-const Unlimited = -1
+const (
+	// Unlimited switches a limit off, as -1 does in Kafka's settings.
+	Unlimited = -1
+	// Nothing is a size of 0 where 0 would be the default.
+	Nothing = -2
+)
 
 // withDefaults fills every zero field with Kafka's default.
 func (c Config) withDefaults() Config {
@@ -45,6 +51,10 @@ func (c Config) withDefaults() Config {
 	def(&c.MinCleanableRatio, 0.5)
 	def(&c.ProducerExpiration, 24*time.Hour)
 	def(&c.MaxMessageBytes, 1<<20+12)
+	def(&c.CompactionKeys, 2<<20)
+	if c.RetentionBytes == Nothing {
+		c.RetentionBytes = 0
+	}
 	if !c.CleanupCompact {
 		c.CleanupDelete = true
 	}
@@ -52,7 +62,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-func def[T int32 | int64 | time.Duration | float64](field *T, value T) {
+func def[T int | int32 | int64 | time.Duration | float64](field *T, value T) {
 	if *field == 0 {
 		*field = value
 	}

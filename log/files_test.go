@@ -124,6 +124,7 @@ func TestRetention(t *testing.T) {
 		{"by time: the active one too", Config{Retention: time.Second}, 12, 12},
 		{"by time: not above the high watermark", Config{Retention: time.Second}, 9, 5},
 		{"by size: what is too much, in whole segments", Config{RetentionBytes: 6 * size, Retention: Unlimited}, 12, 5},
+		{"by size: nothing is kept", Config{RetentionBytes: Nothing, Retention: Unlimited}, 12, 12},
 		{"by size: a whole segment must be too much", Config{RetentionBytes: 8 * size, Retention: Unlimited}, 12, 0},
 		{"policy compact deletes nothing", Config{Retention: time.Second, CleanupCompact: true}, 12, 0},
 		{"unlimited", Config{Retention: Unlimited}, 12, 0},

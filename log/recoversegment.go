@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"time"
 )
@@ -55,7 +56,7 @@ func (r *recovery) segment(base int64, last bool) error {
 
 // openSegment opens the files of a segment for writing, making missing ones.
 func (l *Log) openSegment(files *segmentFiles) (w writing, err error) {
-	w = writing{began: time.Now(), firstTimestamp: -1}
+	w = writing{began: time.Now(), jitter: rand.Float64(), firstTimestamp: -1}
 	if w.log, err = l.handles.acquire(files.log); err != nil {
 		return w, err
 	}

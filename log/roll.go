@@ -2,6 +2,7 @@ package log
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -56,7 +57,7 @@ func (l *Log) newSegment(base int64, firstIndex uint64) (s segment, w writing, e
 	if err := l.handles.discard(s.files.payload); err != nil {
 		return s, w, err
 	}
-	w = writing{began: time.Now(), firstTimestamp: -1}
+	w = writing{began: time.Now(), jitter: rand.Float64(), firstTimestamp: -1}
 	if w.rows, err = l.handles.create(s.files.rows); err != nil {
 		return s, w, err
 	}

@@ -15,30 +15,92 @@ import (
 //
 // Errors: ErrCorrupt, those of the file system. Source: UnifiedLog.fetchOffsetByTimestamp.
 func (l *Log) OffsetForTime(ts, upTo int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
-	return l.findTime(upTo, func(*view) int64 { return ts })
+	return l.findTime(upTo, func(*view) (int64, error) { return ts, nil })
 }
 
-// MaxTimestamp finds the first record with the largest timestamp of the log; ok
-// is false if it is not below upTo.
+// MaxTimestamp finds the first record with the largest timestamp of the log from
+// its start on; ok is false if it is not below upTo.
 //
 // Errors: as OffsetForTime.
 func (l *Log) MaxTimestamp(upTo int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
-	return l.findTime(upTo, func(v *view) int64 {
-		largest := int64(-1)
-		for _, s := range v.all() {
-			largest = max(largest, s.maxTimestamp)
-		}
-		if largest < 0 {
-			return math.MaxInt64
-		}
-		return largest
-	})
+	return l.findTime(upTo, l.largestTimestamp)
 }
 
-func (l *Log) findTime(upTo int64, wanted func(*view) int64) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
+// largestTimestamp is the largest at or after the log start, or what no record
+// has.
+func (l *Log) largestTimestamp(v *view) (int64, error) {
+	n := v.find(v.start)
+	first, largest := v.at(n), int64(-1)
+	for n++; first != nil && v.at(n) != nil; n++ {
+		largest = max(largest, v.at(n).maxTimestamp)
+	}
+	if first != nil && first.maxTimestamp > largest {
+		own := first.maxTimestamp
+		if first.base < v.start { // it may be that of a record below the log start
+			var err error
+			if own, err = l.largestFrom(first, v.start); err != nil {
+				return 0, err
+			}
+		}
+		largest = max(largest, own)
+	}
+	if largest < 0 {
+		return math.MaxInt64, nil
+	}
+	return largest, nil
+}
+
+// largestFrom is the largest timestamp of a segment's records from an offset on,
+// -1 for none.
+func (l *Log) largestFrom(s *segment, start int64) (largest int64, err error) {
+	file, err := l.handles.acquire(s.files.log)
+	if err != nil {
+		return -1, err
+	}
+	defer l.handles.release(file)
+	position, err := l.locate(s, file, start)
+	if err != nil {
+		return -1, err
+	}
+	scan := newScanner(file, s.size)
+	defer scan.free()
+	for largest = -1; position < s.size; {
+		header, err := scan.header(position)
+		if err != nil {
+			return -1, fmt.Errorf("%s: %w", s.files.log, err)
+		}
+		next := position + int64(header.Size())
+		switch {
+		case header.Count() == 0 || header.MaxTimestamp() <= largest:
+		case header.BaseOffset() >= start:
+			largest = header.MaxTimestamp()
+		default: // the log start lies in this batch
+			b, err := scan.batch(position)
+			if err != nil {
+				return -1, fmt.Errorf("%s: %w", s.files.log, err)
+			}
+			for r, err := range b.Records(nil) {
+				if err != nil {
+					return -1, fmt.Errorf("%s at %d: %w", s.files.log, position, err)
+				}
+				if r.Offset >= start {
+					largest = max(largest, r.Timestamp)
+				}
+			}
+		}
+		position = next
+	}
+	return largest, nil
+}
+
+func (l *Log) findTime(upTo int64, wanted func(*view) (int64, error)) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
 	for try := 1; ; try++ {
 		v := l.view.Load()
-		r, epoch, err := l.searchTime(v, wanted(v))
+		ts, err := wanted(v)
+		r, epoch := record.Record{}, int32(-1)
+		if err == nil {
+			r, epoch, err = l.searchTime(v, ts)
+		}
 		if err != nil && try < readTries && vanished(err) {
 			continue
 		}

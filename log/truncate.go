@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"time"
 )
 
@@ -121,7 +122,7 @@ func (l *Log) removeSegment(s *segment) error {
 
 // cutFiles shortens the files of the segment and opens them for writing.
 func (l *Log) cutFiles(c cut) (w writing, err error) {
-	w = writing{payloadSize: c.payload, reserved: c.segment.size, began: time.Now(), firstTimestamp: -1,
+	w = writing{payloadSize: c.payload, reserved: c.segment.size, began: time.Now(), jitter: rand.Float64(), firstTimestamp: -1,
 		rowBuf: l.w.rowBuf, batchBuf: l.w.batchBuf, prepared: l.w.prepared}
 	files := c.segment.files
 	if w.log, err = l.handles.acquire(files.log); err != nil {
