@@ -14,7 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oncelog/oncelog/broker/brokertest/memnet"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/protocol"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/oncelog/oncelog/broker"
-	"github.com/oncelog/oncelog/broker/brokertest/memnet"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
 )
 

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/oncelog/oncelog/broker/brokertest/memnet"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
 	"github.com/oncelog/oncelog/protocol/record"
 )

@@ -19,16 +19,17 @@ const module = "github.com/oncelog/oncelog"
 // layers lists, for each part of the house, what of the house it may import.
 // A part is the longest prefix here that a package's path begins with.
 var layers = map[string][]string{
-	"protocol":            {"protocol"},
-	"log":                 {"protocol/record", "log"},
-	"replication":         {"protocol/record", "log", "replication"},
-	"replication/shard":   {"protocol/record", "log", "replication", "replication/shard"},
-	"replication/cluster": {"protocol/record", "log", "replication", "replication/shard", "replication/cluster"},
-	"txn":                 {"protocol", "log", "replication", "txn"},
-	"broker/group":        {"protocol", "log", "replication", "broker/group"},
-	"broker":              {"protocol", "log", "replication", "txn", "broker"},
-	"conformance":         {"conformance"},
-	"cmd":                 {"protocol", "log", "replication", "txn", "broker", "conformance", "cmd"},
+	"protocol":              {"protocol"},
+	"log":                   {"protocol/record", "log"},
+	"replication":           {"protocol/record", "log", "replication"},
+	"replication/transport": {"protocol", "replication/transport"},
+	"replication/shard":     {"protocol/record", "log", "replication", "replication/shard"},
+	"replication/cluster":   {"protocol/record", "log", "replication", "replication/shard", "replication/cluster"},
+	"txn":                   {"protocol", "log", "replication", "txn"},
+	"broker/group":          {"protocol", "log", "replication", "broker/group"},
+	"broker":                {"protocol", "log", "replication", "txn", "broker"},
+	"conformance":           {"conformance"},
+	"cmd":                   {"protocol", "log", "replication", "txn", "broker", "conformance", "cmd"},
 }
 
 // banned lists imports that only the named parts may have.

@@ -43,10 +43,14 @@ func ReadFrame(r *bufio.Reader, maxBytes int32, buf []byte) ([]byte, error) {
 	if _, err := r.Discard(lengthSize); err != nil {
 		return nil, err
 	}
-	return readBody(r, int(size), buf)
+	return ReadBody(r, int(size), buf)
 }
 
-func readBody(r *bufio.Reader, size int, buf []byte) ([]byte, error) {
+// ReadBody reads size bytes into buf where they fit, or into a buffer that doubles
+// as bytes arrive, so that a size alone allocates no more than 64 KiB.
+//
+// Errors: io.ErrUnexpectedEOF and the reader's own.
+func ReadBody(r *bufio.Reader, size int, buf []byte) ([]byte, error) {
 	if cap(buf) < size {
 		buf = make([]byte, min(size, max(firstChunk, r.Buffered(), cap(buf))))
 	}

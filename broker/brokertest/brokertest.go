@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/oncelog/oncelog/broker"
-	"github.com/oncelog/oncelog/broker/brokertest/memnet"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
 )
 

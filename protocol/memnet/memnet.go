@@ -21,16 +21,77 @@ type Network struct {
 	mu        sync.Mutex
 	listeners map[string]*memListener
 	nextPort  int
+	cuts      map[direction]bool
+	changed   chan struct{} // closed and replaced when cuts change
+	streams   map[*stream]struct{}
 }
+
+// A direction is from one host to another.
+type direction struct{ from, to string }
 
 // New makes a network without listeners.
 func New() *Network {
-	return &Network{listeners: map[string]*memListener{}, nextPort: 40000}
+	return &Network{
+		listeners: map[string]*memListener{}, nextPort: 40000,
+		cuts: map[direction]bool{}, changed: make(chan struct{}), streams: map[*stream]struct{}{},
+	}
+}
+
+// A Host is one machine of the network: cuts are between hosts.
+type Host struct {
+	network *Network
+	name    string
+}
+
+// Host gives a machine its door to the network.
+func (n *Network) Host(name string) *Host { return &Host{n, name} }
+
+// Cut holds back all that goes from one host to another, until Heal: bytes, the
+// end of a connection and new connections. Like a cable that is pulled, it tells nobody.
+func (n *Network) Cut(from, to string) { n.setCut(direction{from, to}, true) }
+
+// Heal lets through what a Cut held back.
+func (n *Network) Heal(from, to string) { n.setCut(direction{from, to}, false) }
+
+func (n *Network) setCut(d direction, cut bool) {
+	n.mu.Lock()
+	if cut {
+		n.cuts[d] = true
+	} else {
+		delete(n.cuts, d)
+	}
+	close(n.changed)
+	n.changed = make(chan struct{})
+	streams := make([]*stream, 0, len(n.streams))
+	for s := range n.streams {
+		streams = append(streams, s)
+	}
+	n.mu.Unlock()
+	for _, s := range streams {
+		s.wake()
+	}
+}
+
+func (n *Network) isCut(d direction) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.cuts[d]
+}
+
+// Listen opens a listener of a host that is never cut off.
+func (n *Network) Listen(network, address string) (net.Listener, error) {
+	return n.Host("").Listen(network, address)
+}
+
+// Dial connects from a host that is never cut off.
+func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return n.Host("").Dial(ctx, network, address)
 }
 
 // Listen opens a listener; port 0 is given a free port. It has the shape of
 // net.Listen.
-func (n *Network) Listen(network, address string) (net.Listener, error) {
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	n := h.network
 	host, portText, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
@@ -53,7 +114,7 @@ func (n *Network) Listen(network, address string) (net.Listener, error) {
 	if n.listeners[portKey(port)] != nil {
 		return nil, &net.OpError{Op: "listen", Net: network, Addr: addr, Err: errors.New("address already in use")}
 	}
-	l := &memListener{network: n, addr: addr, accept: make(chan net.Conn), closed: make(chan struct{})}
+	l := &memListener{network: n, host: h.name, addr: addr, accept: make(chan net.Conn), closed: make(chan struct{})}
 	n.listeners[portKey(port)] = l
 	return l, nil
 }
@@ -62,9 +123,13 @@ func portKey(port int) string { return strconv.Itoa(port) }
 
 // Dial connects to the listener on the address's port; the host may be any. It
 // has the shape of net.Dialer.DialContext.
-func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	n := h.network
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
+		return nil, err
+	}
+	if err := h.reach(ctx, port); err != nil {
 		return nil, err
 	}
 	n.mu.Lock()
@@ -75,7 +140,7 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	if l == nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: fmt.Errorf("%s: connection refused", address)}
 	}
-	client, server := pipe(from, l.addr)
+	client, server := n.pipe(from, l.addr, h.name, l.host)
 	select {
 	case l.accept <- server:
 		return client, nil
@@ -86,8 +151,28 @@ func (n *Network) Dial(ctx context.Context, network, address string) (net.Conn, 
 	}
 }
 
+// reach waits until nothing is cut between the host and the one on a port.
+func (h *Host) reach(ctx context.Context, port string) error {
+	n := h.network
+	for {
+		n.mu.Lock()
+		l, changed := n.listeners[port], n.changed
+		cut := l != nil && (n.cuts[direction{h.name, l.host}] || n.cuts[direction{l.host, h.name}])
+		n.mu.Unlock()
+		if !cut {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 type memListener struct {
 	network *Network
+	host    string
 	addr    *net.TCPAddr
 	accept  chan net.Conn
 	closed  chan struct{}
@@ -121,6 +206,9 @@ const maxBuffered = 256 << 10
 
 // A stream is one direction of a connection.
 type stream struct {
+	network *Network
+	way     direction
+
 	mu     sync.Mutex
 	moved  *sync.Cond // bytes, space, a close or a deadline
 	data   []byte
@@ -128,9 +216,12 @@ type stream struct {
 	broken bool // the reader closed: writing fails
 }
 
-func newStream() *stream {
-	s := new(stream)
+func (n *Network) newStream(way direction) *stream {
+	s := &stream{network: n, way: way}
 	s.moved = sync.NewCond(&s.mu)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.streams[s] = struct{}{}
 	return s
 }
 
@@ -172,8 +263,8 @@ type memConn struct {
 }
 
 // pipe makes the two ends of a connection.
-func pipe(client, server net.Addr) (net.Conn, net.Conn) {
-	up, down := newStream(), newStream()
+func (n *Network) pipe(client, server net.Addr, dialer, listener string) (net.Conn, net.Conn) {
+	up, down := n.newStream(direction{dialer, listener}), n.newStream(direction{listener, dialer})
 	return &memConn{local: client, remote: server, in: down, out: up}, &memConn{local: server, remote: client, in: up, out: down}
 }
 
@@ -187,6 +278,7 @@ func (c *memConn) Read(b []byte) (int, error) {
 			return 0, net.ErrClosed
 		case c.read.passed():
 			return 0, os.ErrDeadlineExceeded
+		case s.network.isCut(s.way): // nothing arrives
 		case len(s.data) > 0:
 			n := copy(b, s.data)
 			s.data = s.data[n:]
@@ -241,7 +333,15 @@ func (c *memConn) Close() error {
 	c.out.ended = true
 	c.out.moved.Broadcast()
 	c.out.mu.Unlock()
+	c.in.network.forget(c.in)
 	return nil
+}
+
+// forget drops a stream that nobody reads any more.
+func (n *Network) forget(s *stream) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.streams, s)
 }
 
 func (c *memConn) LocalAddr() net.Addr  { return c.local }

@@ -1,0 +1,159 @@
+package transport
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// beats gathers the heartbeats of all groups to one peer for a short time and
+// sends them as one frame: a thousand groups would send a thousand.
+type beats struct {
+	peer *Peer
+
+	some chan struct{} // one message: the first of a batch waits
+
+	mu      sync.Mutex
+	waiting []beat
+	ended   bool // nobody sends them any more
+}
+
+// run sends a batch some time after its first beat came, until the peer is no
+// longer one.
+func (b *beats) run() {
+	for {
+		select {
+		case <-b.some:
+			select {
+			case <-time.After(b.peer.mesh.cfg.BeatInterval):
+				b.flush()
+			case <-b.peer.ctx.Done():
+			}
+		case <-b.peer.ctx.Done():
+			b.end()
+			return
+		}
+	}
+}
+
+type beat struct {
+	group Group
+	term  uint64
+	done  func(any, error)
+}
+
+// A beat is 24 bytes group and 8 bytes term; its answer is 1 byte that says
+// whether there is one, then that of an append.
+const (
+	beatSize   = groupSize + 8
+	beatAnswer = 1 + 8 + 8 + 1 + 1
+	maxBeats   = maxControl / beatSize
+)
+
+// isHeartbeat says whether an append has nothing in it but its leader's term.
+func isHeartbeat(a *raft.AppendEntriesRequest) bool {
+	return len(a.Entries) == 0 && a.PrevLogEntry == 0 && a.PrevLogTerm == 0 && a.LeaderCommitIndex == 0
+}
+
+// end answers what waits: there is no connection any more.
+func (b *beats) end() {
+	b.mu.Lock()
+	b.ended = true
+	b.mu.Unlock()
+	b.flush()
+}
+
+func (b *beats) add(group Group, a *raft.AppendEntriesRequest, done func(any, error)) {
+	b.mu.Lock()
+	if b.ended {
+		b.mu.Unlock()
+		done(nil, ErrUnreachable)
+		return
+	}
+	b.waiting = append(b.waiting, beat{group, a.Term, done})
+	first := len(b.waiting) == 1
+	b.mu.Unlock()
+	if !first {
+		return
+	}
+	select {
+	case b.some <- struct{}{}:
+	default: // it has not looked since the last batch, and will find this one
+	}
+}
+
+// flush sends what was gathered. Those that find no connection are told so.
+func (b *beats) flush() {
+	b.mu.Lock()
+	batch := b.waiting
+	b.waiting = nil
+	b.mu.Unlock()
+	for len(batch) > 0 {
+		n := min(len(batch), maxBeats)
+		b.send(batch[:n])
+		batch = batch[n:]
+	}
+}
+
+func (b *beats) send(batch []beat) {
+	out := make([]byte, 0, len(batch)*beatSize)
+	for _, one := range batch {
+		out = binary.BigEndian.AppendUint64(one.group.put(out), one.term)
+	}
+	b.peer.links[control].send(b.peer.ctx, kindHeartbeats, Group{}, [][]byte{out}, func(_ any, body []byte, err error) {
+		if err == nil && len(body) != len(batch)*beatAnswer {
+			err = fmt.Errorf("node %d answered %d heartbeats with %d bytes", b.peer.node, len(batch), len(body))
+		}
+		for i, one := range batch {
+			if err != nil {
+				one.done(nil, err)
+				continue
+			}
+			one.done(beatResult(b.peer.node, body[i*beatAnswer:(i+1)*beatAnswer]))
+		}
+	})
+}
+
+func beatResult(node int32, b []byte) (any, error) {
+	if b[0] == 0 {
+		return nil, fmt.Errorf("node %d has no answer to a heartbeat of this group", node)
+	}
+	return decodeAnswer(kindHeartbeats, node, b[1:])
+}
+
+// beatTimeout bounds the wait for one frame's groups: one that hangs must not
+// keep the answers of the others.
+const beatTimeout = 2 * time.Second
+
+// answerBeats hands a frame of heartbeats on and returns what to answer.
+func (m *Mesh) answerBeats(from int32, body []byte) func(context.Context) []byte {
+	waits := make([]Wait, len(body)/beatSize)
+	for i := range waits {
+		one := body[i*beatSize:]
+		h := rpcHeader(from)
+		waits[i] = m.cfg.Receive(from, groupOf(one), &raft.AppendEntriesRequest{
+			RPCHeader: h, Leader: h.Addr, Term: binary.BigEndian.Uint64(one[groupSize:]),
+		})
+	}
+	return func(ctx context.Context) []byte {
+		ctx, cancel := context.WithTimeout(ctx, beatTimeout)
+		defer cancel()
+		out := make([]byte, len(waits)*beatAnswer)
+		for i, wait := range waits {
+			answer, err := wait(ctx)
+			if err != nil {
+				continue // the byte that says so is 0
+			}
+			b, err := encodeAnswer(answer)
+			if at := out[i*beatAnswer : (i+1)*beatAnswer]; err == nil && len(b) == len(at)-1 {
+				at[0] = 1
+				copy(at[1:], b)
+			}
+		}
+		return out
+	}
+}
