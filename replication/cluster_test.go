@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/oncelog/oncelog/log"
 	"github.com/oncelog/oncelog/log/vfs"
+	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
 // A cluster is three nodes in one process, joined by memory, on disks in
@@ -30,7 +30,9 @@ type cluster struct {
 	mu    sync.Mutex
 	rng   *rand.Rand
 	nodes map[int32]*Node
-	cut   map[[2]int32]bool // direction from, to
+	cut   map[[2]int32]bool          // direction from, to
+	sent  map[[2]int32]chan struct{} // closed when the newest request has arrived
+	tasks sync.WaitGroup
 	mem   map[int32]*vfs.Mem
 	disk  map[int32]*vfs.Err
 }
@@ -39,7 +41,7 @@ func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluste
 	c := &cluster{
 		t: t, members: members, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0)),
 		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10, Retention: log.Unlimited}},
-		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool),
+		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool), sent: make(map[[2]int32]chan struct{}),
 		mem: make(map[int32]*vfs.Mem), disk: make(map[int32]*vfs.Err),
 	}
 	for _, id := range members {
@@ -72,7 +74,11 @@ func (c *cluster) stop(id int32) {
 	c.mu.Lock()
 	n := c.nodes[id]
 	delete(c.nodes, id)
+	last := len(c.nodes) == 0
 	c.mu.Unlock()
+	if last {
+		defer c.tasks.Wait() // for the requests that are under way
+	}
 	if n == nil {
 		return
 	}
@@ -155,46 +161,65 @@ type memoryLinks struct {
 
 var errUnreachable = errors.New("unreachable")
 
-func (m memoryLinks) call(to int32, id PartitionID, req any, data io.Reader, stop <-chan struct{}) (any, error) {
+func (m memoryLinks) up(int32) <-chan struct{} { return reachable }
+
+// contact never fences a leader: that is tested on a real mesh.
+func (m memoryLinks) contact(int32) (time.Duration, bool) { return 0, true }
+
+// reachable is closed: requests to a node that is cut off take their time and fail.
+var reachable = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// send keeps the order of the requests to a node, as a connection does.
+func (m memoryLinks) send(to int32, id PartitionID, req any, done func(any, error)) {
 	req = copyRequest(req)
-	if data != nil {
-		whole, err := io.ReadAll(data)
+	way := [2]int32{m.from, to}
+	arrived := make(chan struct{})
+	m.c.mu.Lock()
+	before := m.c.sent[way]
+	m.c.sent[way] = arrived
+	m.c.mu.Unlock()
+	m.c.tasks.Go(func() {
+		wait := m.deliver(to, id, req, before)
+		close(arrived)
+		answer, err := wait(context.Background())
 		if err != nil {
-			return nil, err
+			err = fmt.Errorf("node %d: %w", to, err)
+		} else if err = m.travel(to, m.from); err != nil {
+			answer = nil
 		}
-		data = bytes.NewReader(whole)
-	}
-	if err := m.travel(m.from, to, stop); err != nil {
-		return nil, err
+		done(answer, err)
+	})
+}
+
+func (m memoryLinks) deliver(to int32, id PartitionID, req any, before chan struct{}) mesh.Wait {
+	err := m.travel(m.from, to)
+	if before != nil {
+		<-before
 	}
 	m.c.mu.Lock()
 	n := m.c.nodes[to]
 	m.c.mu.Unlock()
-	if n == nil {
-		return nil, errUnreachable
+	if err == nil && n == nil {
+		err = errUnreachable
 	}
-	answer, err := n.receive(id, req, data)
 	if err != nil {
-		return nil, fmt.Errorf("node %d: %w", to, err)
+		return failed(err)
 	}
-	if err := m.travel(to, m.from, stop); err != nil {
-		return nil, err
-	}
-	return answer, nil
+	return n.receive(id, req)
 }
 
-func (m memoryLinks) travel(from, to int32, stop <-chan struct{}) error {
+func (m memoryLinks) travel(from, to int32) error {
 	cut := m.c.isCut(from, to)
 	delay := time.Duration(m.c.intn(m.c.delay+1)) * time.Microsecond
 	if cut {
 		delay = 100 * time.Millisecond
 	}
 	if delay > 0 {
-		select {
-		case <-time.After(delay):
-		case <-stop:
-			return errOffline
-		}
+		<-time.After(delay)
 	}
 	if cut || m.c.isCut(from, to) {
 		return errUnreachable

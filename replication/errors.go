@@ -20,9 +20,12 @@ var (
 	// depends on its request's version: INVALID_TXN_STATE or TRANSACTION_ABORTABLE.
 	ErrGuardGone = fmt.Errorf("replication: no verified transaction is open: %w", kerr.InvalidTxnState)
 
-	errNotLeader  = fmt.Errorf("this replica does not lead the partition: %w", kerr.NotLeaderForPartition)
-	errNoLink     = errors.New("replication: no link to that node")
-	errNoSnapshot = errors.New("replication: a snapshot from another replica cannot be installed")
+	errNotLeader = fmt.Errorf("this replica does not lead the partition: %w", kerr.NotLeaderForPartition)
+	errNoLink    = errors.New("replication: no link to that node")
+	errBusy      = errors.New("replication: replica has too many requests in line")
+
+	errPipelineBroken = errors.New("replication: the pipeline to a follower broke")
+	errNoSnapshot     = errors.New("replication: a snapshot from another replica cannot be installed")
 )
 
 // storageError is what clients see of a disk error.

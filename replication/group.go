@@ -115,6 +115,9 @@ func (g *group) observe(o *raft.Observation) bool {
 			node = -1
 		}
 		g.p.order.follow(g, node, int32(g.raft.CurrentTerm()))
+		if node < 0 {
+			g.p.node.detector.poke()
+		}
 	}
 	return false
 }

@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -21,6 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/oncelog/oncelog/log/vfs"
+	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
 // maxQueuedBytes bounds the appends under way on one partition. Who would
@@ -53,7 +53,12 @@ type Config struct {
 	ProducerExpiryInterval time.Duration // 0: 10 min (producer.id.expiration.check.interval.ms)
 	ReplicaLagTimeMax      time.Duration // 0: 30 s (replica.lag.time.max.ms)
 
-	links  links               // nil: no other nodes
+	// Mesh joins this node to others; its id, its logger and what it does with
+	// what it receives are filled in. Call gets what other brokers' Node.Call sent.
+	// nil: there are no others.
+	Mesh *mesh.Config
+
+	links  links               // those of Mesh; nil: no other nodes
 	faulty func(*order) ledger // nil; in tests, an order with a fault
 }
 
@@ -89,10 +94,12 @@ func (c Config) withDefaults() (Config, error) {
 
 // A Node is all replicas that one broker holds.
 type Node struct {
-	cfg    Config
-	slots  *slots
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup
+	cfg      Config
+	slots    *slots
+	mesh     *mesh.Mesh // nil: no other nodes
+	detector *detector
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup
 	// cleanerBackoff holds the newest change of it until maintenance takes note.
 	cleanerBackoff chan time.Duration
 
@@ -121,6 +128,12 @@ func Open(cfg Config) (*Node, error) {
 		cfg: cfg, slots: s, cancel: cancel, cleanerBackoff: make(chan time.Duration, 1),
 		partitions: make(map[PartitionID]*Partition), opening: make(map[PartitionID]chan struct{}),
 	}
+	n.detector = newDetector(n)
+	if err := n.openMesh(cfg.Mesh); err != nil {
+		cancel()
+		return nil, errors.Join(err, s.close())
+	}
+	n.tasks.Go(func() { n.detector.run(ctx) })
 	n.startMaintenance(ctx)
 	return n, nil
 }
@@ -183,6 +196,7 @@ func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 		return nil, err
 	}
 	n.partitions[spec.ID] = p
+	n.detector.poke()
 	return p, nil
 }
 
@@ -202,13 +216,13 @@ func (n *Node) DeletePartition(ctx context.Context, id PartitionID) error {
 	return n.slots.release(id)
 }
 
-// receive answers a raft request of another node's replica.
-func (n *Node) receive(id PartitionID, request any, data io.Reader) (any, error) {
+// receive puts a raft request of another node's replica in line.
+func (n *Node) receive(id PartitionID, request any) mesh.Wait {
 	p := n.Partition(id)
 	if p == nil {
-		return nil, fmt.Errorf("%v: %w", id, errOffline)
+		return failed(fmt.Errorf("%v: %w", id, errOffline))
 	}
-	return p.group.Load().transport.receive(request, data)
+	return p.group.Load().transport.receive(request)
 }
 
 // Partition returns an open partition, or nil.
@@ -247,5 +261,8 @@ func (n *Node) Close(ctx context.Context) error {
 		stopping.Go(func() { errs[i] = p.close(ctx, false) })
 	}
 	stopping.Wait()
+	if n.mesh != nil {
+		errs = append(errs, n.mesh.Close())
+	}
 	return errors.Join(append(errs, n.slots.close())...)
 }

@@ -167,6 +167,9 @@ func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
 	if err := p.run(ctx, q); err != nil {
 		return Appended{}, err
 	}
+	if a.Acks != -1 && p.fenced() { // nothing else tells who led when it was stored
+		return Appended{}, fmt.Errorf("append: %w: %w", errFenced, kerr.NotLeaderForPartition)
+	}
 	return p.appended(q), nil
 }
 
@@ -174,6 +177,9 @@ func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
 func (p *Partition) proposal(a Append) (*proposal, error) {
 	if _, err := record.Peek(a.Batch); err != nil {
 		return nil, fmt.Errorf("append: %w: %w", err, kerr.CorruptMessage)
+	}
+	if p.fenced() {
+		return nil, fmt.Errorf("append: %w: %w", errFenced, kerr.NotEnoughReplicas)
 	}
 	need, err := p.enough(a)
 	if err != nil {

@@ -94,11 +94,6 @@ func (s *stable) Get(key []byte) ([]byte, error) {
 	return []byte(s.value.candidate), nil
 }
 
-// candidateName is how a node is named on a vote.
-func candidateName(node int32) []byte {
-	return binary.BigEndian.AppendUint32(nil, uint32(node))
-}
-
 // candidateNode is the node that a vote names.
 func candidateNode(name []byte) (int32, bool) {
 	if len(name) != 4 {

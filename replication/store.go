@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/hashicorp/raft"
@@ -144,24 +145,44 @@ func (s *store) broken(err error) {
 	}
 }
 
-// hydrate fills the record bytes of entries that are about to be sent.
-func (s *store) hydrate(entries []*raft.Log) error {
-	for _, e := range entries {
-		if len(e.Extensions) != replicatedMark || log.Kind(e.Extensions[0]) != log.KindBatch || e.Data != nil {
+// hydrate fills the record bytes of the first n entries, which are about to be
+// sent: as many as fit maxSendBytes, at least one. The bytes lie in *arena.
+func (s *store) hydrate(entries []*raft.Log, arena *[]byte) (n int, err error) {
+	rows, total := make([]log.Row, len(entries)), 0
+	for n < len(entries) {
+		e := entries[n]
+		if isBatch(e) {
+			if rows[n], err = s.log.Row(e.Index); err != nil {
+				return 0, fmt.Errorf("hydrate index %d: %w", e.Index, err)
+			}
+			if rows[n].Term != e.Term {
+				return 0, fmt.Errorf("hydrate index %d: term %d was replaced by %d", e.Index, e.Term, rows[n].Term)
+			}
+			total += int(rows[n].Size)
+		}
+		if total > maxSendBytes && n > 0 {
+			break
+		}
+		n++
+	}
+	buf := slices.Grow((*arena)[:0], total)
+	for i, e := range entries[:n] {
+		if !isBatch(e) {
 			continue
 		}
-		row, err := s.log.Row(e.Index)
-		if err != nil {
-			return fmt.Errorf("hydrate index %d: %w", e.Index, err)
+		begin := len(buf)
+		if buf, err = s.log.Payload(rows[i], buf); err != nil {
+			return 0, fmt.Errorf("hydrate index %d: %w", e.Index, err)
 		}
-		if row.Term != e.Term {
-			return fmt.Errorf("hydrate index %d: term %d was replaced by %d", e.Index, e.Term, row.Term)
-		}
-		if e.Data, err = s.log.Payload(row, nil); err != nil {
-			return fmt.Errorf("hydrate index %d: %w", e.Index, err)
-		}
+		e.Data = buf[begin:len(buf):len(buf)]
 	}
-	return nil
+	*arena = buf
+	return n, nil
+}
+
+// isBatch says whether an entry stands for record bytes that the log holds.
+func isBatch(e *raft.Log) bool {
+	return len(e.Extensions) == replicatedMark && log.Kind(e.Extensions[0]) == log.KindBatch
 }
 
 // StoreLog stores one entry.

@@ -39,7 +39,7 @@ func (p *Partition) Transfer(ctx context.Context, to int32) error {
 		return fmt.Errorf("transfer of %v to node %d: %w", p.id, to, err)
 	}
 	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}
-	if _, err := request[raft.TimeoutNowResponse](g.transport, serverID(to), &raft.TimeoutNowRequest{RPCHeader: header}, nil); err != nil {
+	if _, err := request[raft.TimeoutNowResponse](g.transport, serverID(to), &raft.TimeoutNowRequest{RPCHeader: header}); err != nil {
 		return fmt.Errorf("transfer of %v to node %d: %w", p.id, to, err)
 	}
 	never := func() bool { return false }

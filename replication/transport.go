@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
 // maxSendBytes bounds the record bytes of one append request. Raft counts
@@ -17,9 +21,13 @@ const maxSendBytes = 4 << 20
 
 // links carries raft's requests between nodes. A node without peers has none.
 type links interface {
-	// call sends a request to a group's replica on another node and waits for
-	// the answer. It returns soon after stop is closed.
-	call(to int32, id PartitionID, request any, data io.Reader, stop <-chan struct{}) (answer any, err error)
+	// send sends a request to a group's replica on another node. done is called
+	// once with the answer. The request's bytes may be used again when send returns.
+	send(to int32, id PartitionID, request any, done func(answer any, err error))
+	// up is closed while the node can be reached.
+	up(to int32) <-chan struct{}
+	// contact is how long ago the newest request was sent that the node answered.
+	contact(to int32) (age time.Duration, ever bool)
 }
 
 // transport is raft's Transport of one group: it adds record bytes to what is
@@ -38,6 +46,10 @@ type transport struct {
 	peers map[int32]peer
 }
 
+// maxInLine bounds the requests that wait for raft's main goroutine. A leader
+// sends two appends and a heartbeat at a time.
+const maxInLine = 64
+
 // A peer is what the leader knows of a follower from its answers.
 type peer struct {
 	match    uint64    // last index known to be equal
@@ -54,7 +66,7 @@ var (
 func newTransport(id PartitionID, self int32, l links, s *store, matched func()) *transport {
 	return &transport{
 		id: id, self: self, links: l, store: s, matched: matched,
-		consumer: make(chan raft.RPC, 16), stop: make(chan struct{}), peers: make(map[int32]peer),
+		consumer: make(chan raft.RPC, maxInLine), stop: make(chan struct{}), peers: make(map[int32]peer),
 	}
 }
 
@@ -70,7 +82,7 @@ func (t *transport) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte {
 	if !ok {
 		return nil
 	}
-	return candidateName(node)
+	return mesh.CandidateName(node)
 }
 
 // DecodePeer is the address of a node that a request names.
@@ -85,37 +97,86 @@ func (t *transport) DecodePeer(name []byte) raft.ServerAddress {
 // SetHeartbeatHandler is not used: heartbeats wait in line with the rest.
 func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
-// AppendEntriesPipeline is left to a later transport; raft sends one by one.
-func (t *transport) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
-	return nil, raft.ErrPipelineReplicationNotSupported
-}
-
 // AppendEntries sends entries with their bytes. It may send fewer than asked
 // and then shortens args, by which raft measures its progress.
+//
+// A follower that cannot be reached is waited for: after failures raft waits
+// too, up to seconds, and would go on doing so when the follower is back.
 func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if err := t.store.hydrate(args.Entries); err != nil {
+	if err := t.await(id); err != nil {
 		return err
 	}
-	args.Entries = bounded(args.Entries)
-	out, err := request[raft.AppendEntriesResponse](t, id, args, nil)
-	if err != nil {
-		return err
+	type result struct {
+		answer *raft.AppendEntriesResponse
+		err    error
 	}
-	*resp = *out
-	t.note(id, args, resp)
-	return nil
+	wait := make(chan result, 1)
+	t.sendAppend(id, args, func(answer *raft.AppendEntriesResponse, err error) { wait <- result{answer, err} })
+	select {
+	case r := <-wait:
+		if r.err == nil {
+			*resp = *r.answer
+		}
+		return r.err
+	case <-t.stop:
+		return errOffline
+	}
 }
 
-// bounded keeps as many entries as fit maxSendBytes, at least one.
-func bounded(entries []*raft.Log) []*raft.Log {
-	size := 0
-	for i, e := range entries {
-		if size += len(e.Data); size > maxSendBytes && i > 0 {
-			return entries[:i]
+// reachTimeout bounds the wait for a follower that cannot be reached.
+const reachTimeout = 5 * time.Second
+
+func (t *transport) await(id raft.ServerID) error {
+	node, ok := nodeOf(id)
+	if !ok || t.links == nil {
+		return errNoLink
+	}
+	up := t.links.up(node)
+	select {
+	case <-up:
+		return nil
+	default:
+	}
+	late := time.NewTimer(reachTimeout)
+	defer late.Stop()
+	select {
+	case <-up:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("node %d: %w", node, errNoLink)
+	case <-t.stop:
+		return errOffline
+	}
+}
+
+// sendAppend sends entries with their bytes, fewer where they would be too many.
+func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest, done func(*raft.AppendEntriesResponse, error)) {
+	arena := arenas.Get().(*[]byte)
+	n, err := t.store.hydrate(args.Entries, arena)
+	if err != nil {
+		arenas.Put(arena)
+		done(nil, err)
+		return
+	}
+	args.Entries = args.Entries[:n]
+	post(t, id, args, func(answer *raft.AppendEntriesResponse, err error) {
+		if err == nil {
+			t.note(id, args, answer)
+		}
+		done(answer, err)
+	})
+	for _, e := range args.Entries {
+		if isBatch(e) {
+			e.Data = nil // it lies in the arena
 		}
 	}
-	return entries
+	if cap(*arena) <= 2*maxSendBytes {
+		arenas.Put(arena)
+	}
 }
+
+// arenas hold the record bytes of one append while it is sent.
+var arenas = sync.Pool{New: func() any { return new([]byte) }}
 
 // note remembers a follower's answer.
 func (t *transport) note(id raft.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) {
@@ -159,22 +220,26 @@ func (t *transport) forget() {
 
 // RequestVote asks for a vote.
 func (t *transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
-	return into(resp)(request[raft.RequestVoteResponse](t, id, args, nil))
+	return into(resp)(request[raft.RequestVoteResponse](t, id, args))
 }
 
 // RequestPreVote asks whether a vote would be given.
 func (t *transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
-	return into(resp)(request[raft.RequestPreVoteResponse](t, id, args, nil))
+	return into(resp)(request[raft.RequestPreVoteResponse](t, id, args))
 }
 
 // InstallSnapshot sends the boundary to a follower that is behind it.
 func (t *transport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
-	return into(resp)(request[raft.InstallSnapshotResponse](t, id, args, data))
+	state, err := io.ReadAll(io.LimitReader(data, args.Size))
+	if err != nil {
+		return fmt.Errorf("read the boundary: %w", err)
+	}
+	return into(resp)(request[raft.InstallSnapshotResponse](t, id, &mesh.Install{InstallSnapshotRequest: *args, State: state}))
 }
 
 // TimeoutNow tells a follower to elect itself.
 func (t *transport) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
-	return into(resp)(request[raft.TimeoutNowResponse](t, id, args, nil))
+	return into(resp)(request[raft.TimeoutNowResponse](t, id, args))
 }
 
 func into[R any](resp *R) func(*R, error) error {
@@ -186,50 +251,82 @@ func into[R any](resp *R) func(*R, error) error {
 	}
 }
 
-// request sends one request to the replica on a server and checks its answer's type.
-func request[R any](t *transport, id raft.ServerID, args any, data io.Reader) (*R, error) {
+// request sends one request to the replica on a server and waits for its answer.
+func request[R any](t *transport, id raft.ServerID, args any) (*R, error) {
+	type result struct {
+		answer *R
+		err    error
+	}
+	wait := make(chan result, 1)
+	post(t, id, args, func(answer *R, err error) { wait <- result{answer, err} })
+	select {
+	case r := <-wait:
+		return r.answer, r.err
+	case <-t.stop:
+		return nil, errOffline
+	}
+}
+
+// post sends one request to the replica on a server and checks its answer's type.
+func post[R any](t *transport, id raft.ServerID, args any, done func(*R, error)) {
 	node, ok := nodeOf(id)
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("server id %q is not a node id", id)
+		done(nil, fmt.Errorf("server id %q is not a node id", id))
+		return
 	case t.links == nil:
-		return nil, errNoLink
+		done(nil, errNoLink)
+		return
 	case t.store.failed.Load():
-		return nil, errOffline
+		done(nil, errOffline)
+		return
 	}
-	answer, err := t.links.call(node, t.id, args, data, t.stop)
-	if err != nil {
-		return nil, err
-	}
-	out, ok := answer.(*R)
-	if !ok {
-		return nil, fmt.Errorf("answer is a %T", answer)
-	}
-	return out, nil
+	t.links.send(node, t.id, args, func(answer any, err error) {
+		out, ok := answer.(*R)
+		if err == nil && !ok {
+			err = fmt.Errorf("answer is a %T", answer)
+		}
+		done(out, err)
+	})
 }
 
 var errOffline = errors.New("replication: replica is offline")
 
-// receive hands another node's request to raft and returns raft's answer.
-func (t *transport) receive(req any, data io.Reader) (any, error) {
-	if a, ok := req.(*raft.AppendEntriesRequest); ok {
-		t.limit(a)
+// receive puts another node's request in raft's line. What it returns waits for
+// raft's answer.
+func (t *transport) receive(req any) mesh.Wait {
+	rpc, answer := raft.RPC{Command: req}, make(chan raft.RPCResponse, 1)
+	rpc.RespChan = answer
+	switch r := req.(type) {
+	case *raft.AppendEntriesRequest:
+		t.limit(r)
+	case *mesh.Install:
+		rpc.Command, rpc.Reader = &r.InstallSnapshotRequest, bytes.NewReader(r.State)
 	}
-	answer := make(chan raft.RPCResponse, 1)
 	select {
-	case t.consumer <- raft.RPC{Command: req, Reader: data, RespChan: answer}:
+	case t.consumer <- rpc:
 	case <-t.stop:
-		return nil, errOffline
+		return failed(errOffline)
+	default:
+		return failed(errBusy)
 	}
-	select {
-	case r := <-answer:
-		if t.store.failed.Load() {
-			return nil, errOffline // what it says may not be on disk
+	return func(ctx context.Context) (any, error) {
+		select {
+		case r := <-answer:
+			if t.store.failed.Load() {
+				return nil, errOffline // what it says may not be on disk
+			}
+			return r.Response, r.Error
+		case <-t.stop:
+			return nil, errOffline
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
-		return r.Response, r.Error
-	case <-t.stop:
-		return nil, errOffline
 	}
+}
+
+func failed(err error) mesh.Wait {
+	return func(context.Context) (any, error) { return nil, err }
 }
 
 // limit keeps raft from committing entries of its own that this request did
@@ -261,11 +358,9 @@ func (t *transport) kick() {
 	}
 }
 
-func serverID(node int32) raft.ServerID { return raft.ServerID(strconv.Itoa(int(node))) }
+func serverID(node int32) raft.ServerID { return mesh.ServerID(node) }
 
-func serverAddress(node int32) raft.ServerAddress {
-	return raft.ServerAddress(strconv.Itoa(int(node)))
-}
+func serverAddress(node int32) raft.ServerAddress { return raft.ServerAddress(mesh.ServerID(node)) }
 
 func nodeOf(id raft.ServerID) (int32, bool) {
 	n, err := strconv.ParseInt(string(id), 10, 32)

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // accept takes connections until the mesh closes.
@@ -76,45 +78,59 @@ func (m *Mesh) dismiss(h hello, c *conn) {
 	}
 }
 
+// maxUnanswered bounds the bytes of a connection's requests that wait for their
+// answers; nothing more is read then.
+const maxUnanswered = maxData
+
 // readRequests hands requests on, in the order in which they came.
 func (m *Mesh) readRequests(from int32, c *conn) error {
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
+	room := semaphore.NewWeighted(maxUnanswered)
 	for {
 		h, b, err := c.read()
 		if err != nil {
 			return err
 		}
-		if err := m.dispatch(ctx, from, c, h, b); err != nil {
-			b.release()
+		if err := room.Acquire(ctx, int64(h.size)); err != nil {
+			return err
+		}
+		done := func(answered bool) {
+			room.Release(int64(h.size))
+			if answered {
+				b.release()
+			}
+		}
+		if err := m.dispatch(ctx, from, c, h, *b.bytes, done); err != nil {
 			return err
 		}
 	}
 }
 
-// dispatch puts a request in line and has its answer written when it is there.
-// An error is of the frame itself and ends the connection.
-func (m *Mesh) dispatch(ctx context.Context, from int32, c *conn, h header, b body) error {
+// dispatch puts a request in line and has its answer written when it is there;
+// done says whether there was one. An error is of the frame itself and ends the
+// connection.
+func (m *Mesh) dispatch(ctx context.Context, from int32, c *conn, h header, body []byte, done func(answered bool)) error {
 	var wait func(context.Context) ([]byte, error)
 	switch h.kind {
 	case kindPing:
-		if err := m.hear(from, *b.bytes); err != nil {
+		if err := m.hear(from, body); err != nil {
 			return err
 		}
 		wait = func(context.Context) ([]byte, error) { return nil, nil }
 	case kindHeartbeats:
-		if len(*b.bytes)%beatSize != 0 {
-			return fmt.Errorf("transport: heartbeats of %d bytes, want a multiple of %d", len(*b.bytes), beatSize)
+		if len(body)%beatSize != 0 {
+			return fmt.Errorf("transport: heartbeats of %d bytes, want a multiple of %d", len(body), beatSize)
 		}
-		beats := m.answerBeats(from, *b.bytes)
+		beats := m.answerBeats(from, body)
 		wait = func(ctx context.Context) ([]byte, error) { return beats(ctx), nil }
 	case kindCall:
-		if len(*b.bytes) < 4 {
-			return fmt.Errorf("transport: call of %d bytes, want at least 4", len(*b.bytes))
+		if len(body) < 4 {
+			return fmt.Errorf("transport: call of %d bytes, want at least 4", len(body))
 		}
-		wait = func(ctx context.Context) ([]byte, error) { return m.call(ctx, from, *b.bytes) }
+		wait = func(ctx context.Context) ([]byte, error) { return m.call(ctx, from, body) }
 	default:
-		request, err := decode(h.kind, from, *b.bytes)
+		request, err := decode(h.kind, from, body)
 		if err != nil {
 			return err
 		}
@@ -128,9 +144,7 @@ func (m *Mesh) dispatch(ctx context.Context, from int32, c *conn, h header, b bo
 		}
 	}
 	m.tasks.Go(func() {
-		if m.answer(ctx, c, h.id, wait) {
-			b.release()
-		}
+		done(m.answer(ctx, c, h.id, wait))
 	})
 	return nil
 }
@@ -144,7 +158,7 @@ func (m *Mesh) answer(ctx context.Context, c *conn, id uint64, wait func(context
 	if err != nil {
 		out.kind, body = kindRefusal, []byte(err.Error())
 	}
-	if err := c.write(ctx, out, body); err != nil && ctx.Err() == nil {
+	if err := c.write(out, body); err != nil && ctx.Err() == nil {
 		c.close(err) // an answer that cannot be sent would be waited for
 	}
 	return answered

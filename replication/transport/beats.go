@@ -104,7 +104,7 @@ func (b *beats) send(batch []beat) {
 	for _, one := range batch {
 		out = binary.BigEndian.AppendUint64(one.group.put(out), one.term)
 	}
-	b.peer.links[control].send(b.peer.ctx, kindHeartbeats, Group{}, [][]byte{out}, func(_ any, body []byte, err error) {
+	b.peer.links[control].send(kindHeartbeats, Group{}, [][]byte{out}, func(_ any, body []byte, err error) {
 		if err == nil && len(body) != len(batch)*beatAnswer {
 			err = fmt.Errorf("node %d answered %d heartbeats with %d bytes", b.peer.node, len(batch), len(body))
 		}

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -112,8 +111,9 @@ func (c *conn) close(err error) {
 }
 
 // write sends one frame, whose body is parts. They may be used again when it
-// returns. A frame that is written in part ends the connection.
-func (c *conn) write(ctx context.Context, h header, parts ...[]byte) error {
+// returns. A frame that is written in part ends the connection. A peer that reads
+// nothing is found silent, which ends it too.
+func (c *conn) write(h header, parts ...[]byte) error {
 	h.size = 0
 	for _, p := range parts {
 		h.size += len(p)
@@ -125,8 +125,6 @@ func (c *conn) write(ctx context.Context, h header, parts ...[]byte) error {
 	case c.turn <- struct{}{}:
 	case <-c.done:
 		return c.err
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 	defer func() { <-c.turn }()
 	var head [headerSize]byte

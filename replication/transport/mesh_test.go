@@ -42,12 +42,20 @@ func (n *node) take(_ int32, _ Group, request any) Wait {
 		request = &kept
 	}
 	n.got = append(n.got, request)
+	receive := n.receive
 	return func(context.Context) (any, error) {
-		if n.receive != nil {
-			return n.receive(request)
+		if receive != nil {
+			return receive(request)
 		}
-		return &raft.AppendEntriesResponse{Term: 7, LastLog: uint64(len(n.got)), Success: true}, nil
+		return &raft.AppendEntriesResponse{Term: 7, Success: true}, nil
 	}
+}
+
+// answer has requests answered by f from now on.
+func (n *node) answer(f func(any) (any, error)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.receive = f
 }
 
 func (n *node) requests() []any {
@@ -118,7 +126,7 @@ func send(t *testing.T, p *Peer, request any) (any, error) {
 		err    error
 	}
 	wait := make(chan result, 1)
-	p.Send(t.Context(), Group{TopicID: [16]byte{1, 2}, Partition: 3, Generation: 4}, request, func(a any, err error) { wait <- result{a, err} })
+	p.Send(Group{TopicID: [16]byte{1, 2}, Partition: 3, Generation: 4}, request, func(a any, err error) { wait <- result{a, err} })
 	r := <-wait
 	return r.answer, r.err
 }
@@ -145,7 +153,7 @@ func TestRequestsArriveAsTheyWereSent(t *testing.T) {
 				State:                  []byte("state"),
 			}, &raft.InstallSnapshotResponse{Term: 8, Success: true}},
 		} {
-			two.receive = func(any) (any, error) { return c.answer, nil }
+			two.answer(func(any) (any, error) { return c.answer, nil })
 			got, err := send(t, one.Peer(2), c.request)
 			if err != nil {
 				t.Errorf("%T: %v", c.request, err)
@@ -178,7 +186,7 @@ func TestPipelinedRequestsKeepTheirOrder(t *testing.T) {
 		var wait sync.WaitGroup
 		wait.Add(n)
 		for i := range n {
-			one.Peer(2).Send(t.Context(), Group{}, &raft.AppendEntriesRequest{Term: 1, PrevLogEntry: uint64(i + 1)}, func(_ any, err error) {
+			one.Peer(2).Send(Group{}, &raft.AppendEntriesRequest{Term: 1, PrevLogEntry: uint64(i + 1)}, func(_ any, err error) {
 				if err != nil {
 					t.Error(err)
 				}
@@ -204,7 +212,7 @@ func TestHeartbeatsOfManyGroupsShareAFrame(t *testing.T) {
 		var wait sync.WaitGroup
 		wait.Add(n)
 		for i := range n {
-			one.Peer(2).Send(t.Context(), Group{Partition: int32(i)}, &raft.AppendEntriesRequest{Term: 3}, func(answer any, err error) {
+			one.Peer(2).Send(Group{Partition: int32(i)}, &raft.AppendEntriesRequest{Term: 3}, func(answer any, err error) {
 				if err != nil || answer.(*raft.AppendEntriesResponse).Term != 7 {
 					t.Errorf("heartbeat %d: %v, %v", i, answer, err)
 				}
@@ -241,7 +249,7 @@ func TestSilentPeerIsDead(t *testing.T) {
 		one, two := start(t, network, 1, nil), start(t, network, 2, nil)
 		join(t, one, two)
 		hang := make(chan struct{})
-		two.receive = func(any) (any, error) { <-hang; return nil, errors.New("late") }
+		two.answer(func(any) (any, error) { <-hang; return nil, errors.New("late") })
 		defer close(hang)
 		before := time.Now()
 		network.Cut(hostOf(2), hostOf(1)) // nothing gets through, and nothing says so

@@ -37,7 +37,7 @@ func (m *Mesh) newPeer(node int32, address string) *Peer {
 	p.contact.Store(-1)
 	p.beats.peer, p.beats.some = p, make(chan struct{}, 1)
 	for class := range classes {
-		l := &link{peer: p, class: class, pending: map[uint64]*request{}, redial: make(chan struct{}, 1)}
+		l := &link{peer: p, class: class, pending: map[uint64]*request{}, redial: make(chan struct{}, 1), up: make(chan struct{})}
 		p.links[class] = l
 		m.tasks.Go(l.run)
 	}
@@ -56,10 +56,19 @@ func (p *Peer) LastContact() (age time.Duration, ever bool) {
 	return time.Since(p.mesh.began) - time.Duration(at), at >= 0
 }
 
-// Alive says whether the peer answered lately.
+// Alive says whether the peer answered lately. One whose process has ended is
+// not: its connection was reset and nobody listens any more.
 func (p *Peer) Alive() bool {
 	age, ever := p.LastContact()
-	return ever && age < p.mesh.cfg.DeadAfter
+	return ever && age < p.mesh.cfg.DeadAfter && !p.links[control].isRefused()
+}
+
+// Up is closed while requests can be sent to the peer.
+func (p *Peer) Up() <-chan struct{} {
+	l := p.links[data]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.up
 }
 
 // answered notes that a request sent at a time was answered.
@@ -124,7 +133,9 @@ type link struct {
 	redial chan struct{} // one message: dial now
 
 	mu      sync.Mutex
-	conn    *conn // nil while there is none
+	conn    *conn         // nil while there is none
+	up      chan struct{} // closed while there is one
+	refused bool          // it ended, and dialling since then failed
 	lastID  uint64
 	pending map[uint64]*request
 }
@@ -167,6 +178,7 @@ func (l *link) session() error {
 	defer cancel()
 	raw, err := p.mesh.cfg.Dial(ctx, p.address)
 	if err != nil {
+		l.refuse()
 		return err
 	}
 	stop := context.AfterFunc(p.ctx, func() { _ = raw.Close() }) // ends a handshake or a read that hangs
@@ -187,7 +199,22 @@ func (l *link) session() error {
 func (l *link) adopt(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conn = c
+	l.conn, l.refused = c, false
+	close(l.up)
+}
+
+// refuse notes that nobody listens where the peer was.
+func (l *link) refuse() {
+	l.mu.Lock()
+	l.refused = true
+	l.mu.Unlock()
+	l.peer.judge()
+}
+
+func (l *link) isRefused() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
 }
 
 func (l *link) current() *conn {
@@ -200,7 +227,7 @@ func (l *link) current() *conn {
 func (l *link) abandon(c *conn) {
 	l.mu.Lock()
 	waiting := l.pending
-	l.conn, l.pending = nil, map[uint64]*request{}
+	l.conn, l.pending, l.up = nil, map[uint64]*request{}, make(chan struct{})
 	l.mu.Unlock()
 	for _, q := range waiting {
 		q.done(nil, nil, c.err)
@@ -246,7 +273,7 @@ func (l *link) take(id uint64) *request {
 
 // send writes a request. done is called once, perhaps before send returns. The
 // parts may be used again when it returns.
-func (l *link) send(ctx context.Context, k kind, group Group, parts [][]byte, done func(any, []byte, error)) (cancel func()) {
+func (l *link) send(k kind, group Group, parts [][]byte, done func(any, []byte, error)) (cancel func()) {
 	q := &request{kind: k, sent: time.Now(), done: done}
 	l.mu.Lock()
 	c := l.conn
@@ -259,7 +286,7 @@ func (l *link) send(ctx context.Context, k kind, group Group, parts [][]byte, do
 	id := l.lastID
 	l.pending[id] = q
 	l.mu.Unlock()
-	if err := c.write(ctx, header{kind: k, id: id, group: group}, parts...); err != nil && l.take(id) != nil {
+	if err := c.write(header{kind: k, id: id, group: group}, parts...); err != nil && l.take(id) != nil {
 		done(nil, nil, err)
 	}
 	return func() { l.take(id) }

@@ -15,7 +15,7 @@ func (p *Peer) ping() {
 	for {
 		// A peer that reads nothing must not keep this goroutine.
 		p.mesh.tasks.Go(func() {
-			p.links[control].send(p.ctx, kindPing, Group{}, [][]byte{p.mesh.view()}, func(any, []byte, error) { p.judge() })
+			p.links[control].send(kindPing, Group{}, [][]byte{p.mesh.view()}, func(any, []byte, error) { p.judge() })
 		})
 		select {
 		case <-ticker.C:

@@ -14,7 +14,7 @@ import (
 // once with the answer, by a goroutine that must not be kept: with an error at
 // the latest when the connection ends. The request's bytes may be used again
 // when Send returns.
-func (p *Peer) Send(ctx context.Context, group Group, req any, done func(answer any, err error)) {
+func (p *Peer) Send(group Group, req any, done func(answer any, err error)) {
 	if a, ok := req.(*raft.AppendEntriesRequest); ok && isHeartbeat(a) {
 		p.beats.add(group, a, done)
 		return
@@ -28,7 +28,7 @@ func (p *Peer) Send(ctx context.Context, group Group, req any, done func(answer 
 	if k == kindAppend || k == kindInstall {
 		class = data
 	}
-	p.links[class].send(ctx, k, group, parts, func(answer any, _ []byte, err error) { done(answer, err) })
+	p.links[class].send(k, group, parts, func(answer any, _ []byte, err error) { done(answer, err) })
 }
 
 // Call sends a request to the peer's broker and returns its answer.
@@ -42,7 +42,7 @@ func (p *Peer) Call(ctx context.Context, request []byte) ([]byte, error) {
 	wait := make(chan result, 1)
 	var head [4]byte
 	binary.BigEndian.PutUint32(head[:], callBudget(ctx))
-	forget := p.links[control].send(ctx, kindCall, Group{}, [][]byte{head[:], request}, func(_ any, body []byte, err error) {
+	forget := p.links[control].send(kindCall, Group{}, [][]byte{head[:], request}, func(_ any, body []byte, err error) {
 		wait <- result{bytes.Clone(body), err}
 	})
 	select {

@@ -1,0 +1,227 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/memnet"
+	mesh "github.com/oncelog/oncelog/replication/transport"
+)
+
+// A fleet is nodes in one bubble whose meshes meet on a network in memory.
+type fleet struct {
+	t       testing.TB
+	network *memnet.Network
+	nodes   map[int32]*Node
+	disks   map[int32]*vfs.Mem
+	specs   []Spec
+}
+
+func hostOf(id int32) string { return fmt.Sprint("node ", id) }
+
+func addressOf(id int32) string { return fmt.Sprintf("127.0.0.1:%d", 7000+id) }
+
+// inFleet runs a test in a bubble with three nodes that hold so many partitions.
+func inFleet(t *testing.T, partitions int, test func(t *testing.T, f *fleet)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fleet{t: t, network: memnet.New(), nodes: map[int32]*Node{}, disks: map[int32]*vfs.Mem{}}
+		for i := range partitions {
+			voters := []int32{1, 2, 3}
+			voters[0], voters[i%3] = voters[i%3], voters[0]
+			f.specs = append(f.specs, Spec{ID: PartitionID{TopicID: [16]byte{9}, Partition: int32(i)}, Topic: "orders", Voters: voters})
+		}
+		for _, id := range []int32{1, 2, 3} {
+			f.disks[id] = vfs.NewMem()
+			f.start(id)
+		}
+		defer func() {
+			for id := range f.nodes {
+				f.stop(id)
+			}
+		}()
+		test(t, f)
+	})
+}
+
+func (f *fleet) start(id int32) {
+	f.t.Helper()
+	host := f.network.Host(hostOf(id))
+	listener, err := host.Listen("tcp", addressOf(id))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	n, err := Open(Config{NodeID: id, Dir: "data", FS: f.disks[id], Mesh: &mesh.Config{
+		ClusterID: "fleet", Listener: listener, Address: addressOf(id),
+		Dial: func(ctx context.Context, address string) (net.Conn, error) { return host.Dial(ctx, "tcp", address) },
+	}})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.nodes[id] = n
+	peers := map[int32]string{}
+	for other := range f.disks {
+		peers[other] = addressOf(other)
+	}
+	for _, other := range []int32{1, 2, 3} {
+		peers[other] = addressOf(other)
+	}
+	n.SetPeers(peers)
+	for _, spec := range f.specs {
+		if _, err := n.OpenPartition(context.Background(), spec); err != nil {
+			f.t.Fatal(err)
+		}
+	}
+}
+
+// stop ends a node as a killed process would: nothing is settled first.
+func (f *fleet) stop(id int32) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := f.nodes[id].Close(ctx); err != nil {
+		f.t.Errorf("close of node %d: %v", id, err)
+	}
+	delete(f.nodes, id)
+}
+
+// isolate cuts a node off from the others, in one direction each or both.
+func (f *fleet) isolate(id int32, in, out bool) {
+	for other := range f.disks {
+		if other != id && in {
+			f.network.Cut(hostOf(other), hostOf(id))
+		}
+		if other != id && out {
+			f.network.Cut(hostOf(id), hostOf(other))
+		}
+	}
+}
+
+func (f *fleet) heal(id int32) {
+	for other := range f.disks {
+		f.network.Heal(hostOf(other), hostOf(id))
+		f.network.Heal(hostOf(id), hostOf(other))
+	}
+}
+
+// write appends with acks=all wherever the leader is, as a client that retries,
+// and returns who took it.
+func (f *fleet) write(i int) *Partition {
+	f.t.Helper()
+	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(5 * time.Millisecond) {
+		for _, n := range f.nodes {
+			p := n.Partition(f.specs[i].ID)
+			if !p.Leadership().Ready {
+				continue
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			_, err := p.Append(ctx, Append{Batch: plainBatch(1), Acks: -1})
+			cancel()
+			if err == nil {
+				return p
+			}
+		}
+	}
+	f.t.Fatalf("partition %d takes no append within a minute", i)
+	return nil
+}
+
+func TestFailoverWithinASecond(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		sever func(f *fleet, id int32)
+	}{
+		{"the leader's process is killed", func(f *fleet, id int32) { f.stop(id) }},
+		{"the leader is cut off", func(f *fleet, id int32) { f.isolate(id, true, true) }},
+		{"nothing reaches the leader", func(f *fleet, id int32) { f.isolate(id, true, false) }},
+		{"nothing comes from the leader", func(f *fleet, id int32) { f.isolate(id, false, true) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inFleet(t, 3, func(t *testing.T, f *fleet) {
+				old := f.write(0)
+				epoch := old.Leadership().Epoch
+				c.sever(f, old.node.cfg.NodeID)
+				began := time.Now()
+				lead := f.write(0)
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("the next append was acked after %v, want at most 3s", took)
+				} else {
+					t.Logf("acked after %v", took)
+				}
+				if lead == old || lead.Leadership().Epoch <= epoch {
+					t.Errorf("epoch %d on node %d follows epoch %d on node %d", lead.Leadership().Epoch, lead.node.cfg.NodeID, epoch, old.node.cfg.NodeID)
+				}
+			})
+		})
+	}
+}
+
+// A leader that is cut off must not take what it cannot keep: acks=1 stops
+// within a second (promise 20, hard-24).
+func TestHard24CutOffLeaderIsFenced(t *testing.T) {
+	inFleet(t, 1, func(t *testing.T, f *fleet) {
+		old := f.write(0)
+		f.isolate(old.node.cfg.NodeID, true, true)
+		time.Sleep(fenceAfter)
+		for _, acks := range []int16{0, 1, -1} {
+			if _, err := old.Append(t.Context(), Append{Batch: plainBatch(1), Acks: acks}); !errors.Is(err, kerr.NotEnoughReplicas) || !errors.As(err, &refusedError{}) {
+				t.Errorf("acks=%d on a leader that is cut off: %v, want it refused with NOT_ENOUGH_REPLICAS", acks, err)
+			}
+		}
+		f.write(0)
+		f.heal(old.node.cfg.NodeID)
+		f.write(0)
+		for old.EndOffset() != 3 {
+			time.Sleep(10 * time.Millisecond)
+		}
+	})
+}
+
+// Restarted nodes find their leaders by asking, and no leader that is well is deposed.
+func TestRestarts(t *testing.T) {
+	inFleet(t, 6, func(t *testing.T, f *fleet) {
+		for i := range f.specs {
+			f.write(i)
+		}
+		for _, id := range []int32{1, 2, 3} {
+			epochs := map[int]int32{}
+			for i := range f.specs {
+				if p := f.write(i); p.node.cfg.NodeID != id {
+					epochs[i] = p.Leadership().Epoch
+				}
+			}
+			f.stop(id)
+			for i := range f.specs {
+				f.write(i)
+			}
+			f.start(id)
+			time.Sleep(5 * time.Second)
+			for i := range f.specs {
+				p := f.write(i)
+				if want, led := epochs[i]; led && p.Leadership().Epoch != want {
+					t.Errorf("partition %d: the restart of node %d moved epoch %d to %d", i, id, want, p.Leadership().Epoch)
+				}
+			}
+		}
+		for id := range f.disks {
+			f.stop(id)
+		}
+		for id := range f.disks {
+			f.start(id)
+		}
+		began := time.Now()
+		for i := range f.specs {
+			f.write(i)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("after a restart of all nodes every partition took an append after %v, want at most 3s", took)
+		}
+	})
+}

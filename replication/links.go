@@ -1,0 +1,102 @@
+package replication
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	mesh "github.com/oncelog/oncelog/replication/transport"
+)
+
+// meshLinks are the links of a node that has peers.
+type meshLinks struct{ mesh *mesh.Mesh }
+
+// unreached is never closed.
+var unreached = make(chan struct{})
+
+func (m meshLinks) send(to int32, id PartitionID, request any, done func(any, error)) {
+	p := m.mesh.Peer(to)
+	if p == nil {
+		done(nil, fmt.Errorf("node %d is not a peer: %w", to, errNoLink))
+		return
+	}
+	p.Send(groupOf(id), request, done)
+}
+
+func (m meshLinks) up(to int32) <-chan struct{} {
+	if p := m.mesh.Peer(to); p != nil {
+		return p.Up()
+	}
+	return unreached
+}
+
+func (m meshLinks) contact(to int32) (age time.Duration, ever bool) {
+	if p := m.mesh.Peer(to); p != nil {
+		return p.LastContact()
+	}
+	return 0, false
+}
+
+func groupOf(id PartitionID) mesh.Group {
+	return mesh.Group{TopicID: id.TopicID, Partition: id.Partition}
+}
+
+// openMesh joins the node to others, if it has any.
+func (n *Node) openMesh(cfg *mesh.Config) (err error) {
+	if cfg == nil {
+		return nil
+	}
+	c := *cfg
+	c.NodeID, c.Logger, c.Receive, c.Changed = n.cfg.NodeID, n.cfg.Logger, n.take, n.detector.poke
+	answer := c.Call
+	c.Call = n.answerCalls(answer)
+	if n.mesh, err = mesh.Open(c); err != nil {
+		return fmt.Errorf("open the nodes' listener: %w", err)
+	}
+	n.cfg.links = meshLinks{n.mesh}
+	return nil
+}
+
+// take puts a raft request of another node's replica in line.
+func (n *Node) take(_ int32, group mesh.Group, request any) mesh.Wait {
+	if group.Generation != 0 {
+		return failed(fmt.Errorf("generation %d of %v: this replica is of generation 0", group.Generation, group))
+	}
+	return n.receive(PartitionID{TopicID: group.TopicID, Partition: group.Partition}, request)
+}
+
+// SetPeers names the other nodes and where they listen.
+func (n *Node) SetPeers(addresses map[int32]string) {
+	if n.mesh != nil {
+		n.mesh.SetPeers(addresses)
+	}
+}
+
+// Mesh is the node's connections to others, nil when it has none.
+func (n *Node) Mesh() *mesh.Mesh { return n.mesh }
+
+// fenceAfter is how old the newest contact with a majority of voters may be
+// before a leader must take it that another one was elected (hard-24).
+const fenceAfter = time.Second
+
+// fenced says whether this leader may lead no longer: fewer than a majority of
+// its voters have answered a request that was sent in the last second. It is
+// asked at the moment of use, so a process that was stopped finds out before it
+// answers anybody.
+func (p *Partition) fenced() bool {
+	g := p.group.Load()
+	if g.store.sole.Load() || p.node.cfg.links == nil {
+		return false
+	}
+	voters, near := p.Voters(), 0
+	for _, v := range voters {
+		if v == p.node.cfg.NodeID {
+			near++
+		} else if age, ever := p.node.cfg.links.contact(v); ever && age < fenceAfter {
+			near++
+		}
+	}
+	return near <= len(voters)/2
+}
+
+var errFenced = errors.New("replication: a majority of the voters has been silent for a second")
