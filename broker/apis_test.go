@@ -11,9 +11,9 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/protocol/sweep"
 )
 

@@ -14,8 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 

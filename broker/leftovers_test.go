@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/oncelog/oncelog/replication"
 )

@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"github.com/oncelog/oncelog/broker"
-	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/memnet"
 )
 
 // closeTime bounds how long a broker may take to close.
