@@ -21,7 +21,7 @@ const module = "github.com/oncelog/oncelog"
 var layers = map[string][]string{
 	"protocol":              {"protocol"},
 	"log":                   {"protocol/record", "log"},
-	"replication":           {"protocol/record", "log", "replication"},
+	"replication":           {"protocol/record", "protocol/memnet", "log", "replication"},
 	"replication/transport": {"protocol", "replication/transport"},
 	"replication/shard":     {"protocol/record", "log", "replication", "replication/shard"},
 	"replication/cluster":   {"protocol/record", "log", "replication", "replication/shard", "replication/cluster"},
