@@ -105,9 +105,9 @@ func filmWorkload(t *testing.T) (crashes []crash) {
 	step := "open"
 	var pictures []picture
 	steps := make([]int, 0, 2000)
-	r.fs.Film(1, func(disk *vfs.Mem) {
+	r.fs.Film(1, func(shoot func() *vfs.Mem) {
 		steps = append(steps, max(len(pictures)-1, 0))
-		crashes = append(crashes, crash{disk: disk, at: len(crashes), step: step})
+		crashes = append(crashes, crash{disk: shoot(), at: len(crashes), step: step})
 	})
 	if err := r.open(); err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func (c crash) run(t *testing.T) (recovery []*vfs.Mem) {
 		r.fs.Crash(c.mode, uint64(c.at))
 	}
 	if !c.twice && (sweepAll() || (c.at+int(c.mode))%sweepEach == 0) {
-		r.fs.Film(uint64(c.at), func(disk *vfs.Mem) { recovery = append(recovery, disk) })
+		r.fs.Film(uint64(c.at), func(shoot func() *vfs.Mem) { recovery = append(recovery, shoot()) })
 	}
 	if err := r.open(); err != nil {
 		t.Fatalf("reopen: %v", err)

@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// A film has a picture taken of the disk before each change of it.
+// A film looks at the disk before each change of it.
 type film struct {
 	rng  *rand.Rand
-	take func(*Mem)
+	look func(shoot func() *Mem)
 	half *halfWrite // the change is this write
 }
 
@@ -18,30 +18,32 @@ type halfWrite struct {
 	off  int64
 }
 
-// Film calls take before each change of the disk from now on, with a copy of the
-// disk as it would be if everything stopped there: if the change is a write, a
-// random part of it has happened. So one run of a program shows all the moments
-// at which it may crash. take must not use m; nil ends the film.
-func (m *Mem) Film(seed uint64, take func(*Mem)) {
+// Film calls look before each change of the disk from now on. What shoot returns
+// is a copy of the disk as it would be if everything stopped there: if the
+// change is a write, a random part of it has happened. So one run of a program
+// shows all the moments at which it may crash. look must not use m otherwise;
+// nil ends the film.
+func (m *Mem) Film(seed uint64, look func(shoot func() *Mem)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.film = nil
-	if take != nil {
-		m.film = &film{rng: rand.New(rand.NewPCG(seed, 3)), take: take}
+	if look != nil {
+		m.film = &film{rng: rand.New(rand.NewPCG(seed, 3)), look: look}
 	}
 }
 
-// shoot takes a picture. The caller holds the disk's lock.
-func (f *film) shoot(m *Mem) {
-	copies := make(map[*node]*node)
-	next := NewMem()
-	next.root = m.root.clone(copies)
-	if half := f.half; half != nil {
-		f.half = nil
-		copies[half.node] = half.node.clone(copies)
-		copies[half.node].write(half.p[:f.rng.IntN(len(half.p)+1)], half.off)
-	}
-	f.take(next)
+// next shows the disk. The caller holds its lock.
+func (f *film) next(m *Mem) {
+	f.look(func() *Mem {
+		copies := make(map[*node]*node)
+		shot := NewMem()
+		shot.root = m.root.clone(copies)
+		if half := f.half; half != nil {
+			half.node.clone(copies).write(half.p[:f.rng.IntN(len(half.p)+1)], half.off)
+		}
+		return shot
+	})
+	f.half = nil
 }
 
 // Clone copies the whole disk, what is synced and what is not. The copy has no

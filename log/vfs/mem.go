@@ -110,7 +110,7 @@ func (m *Mem) mutate() error {
 		m.budget--
 	}
 	if m.film != nil {
-		m.film.shoot(m)
+		m.film.next(m)
 	}
 	m.mutations++
 	return nil

@@ -303,7 +303,7 @@ func TestMemInParallel(t *testing.T) {
 func TestFilmShowsEveryMoment(t *testing.T) {
 	m := NewMem()
 	var frames []*Mem
-	m.Film(1, func(disk *Mem) { frames = append(frames, disk) })
+	m.Film(1, func(shoot func() *Mem) { frames = append(frames, shoot()) })
 	file := mustCreate(t, m, "f")
 	mustWrite(t, file, "first", 0)
 	if err := errors.Join(file.Sync(), m.SyncDir(".")); err != nil {
