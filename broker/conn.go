@@ -49,6 +49,7 @@ type conn struct {
 	born    time.Time
 	began   time.Time // of waiting for this request
 	largest int       // bytes of the largest frame that came, 0 before the first
+	holds   bool      // bytes of server.held
 	watch   *time.Timer
 	watched chan struct{} // one message when the watcher ends
 }
@@ -69,6 +70,7 @@ func newConn(s *server, c net.Conn, info *protocol.Conn) *conn {
 func (c *conn) run() (err error) {
 	defer c.cancel(errPeerGone)
 	defer c.releaseReader()
+	defer c.release()
 	defer func() {
 		if bug := panicked(recover()); bug != nil {
 			err = bug
@@ -81,6 +83,7 @@ func (c *conn) run() (err error) {
 		}
 		err = c.answer(frame)
 		c.server.buffers.put(frame)
+		c.release()
 		if err != nil {
 			return err
 		}
@@ -108,16 +111,36 @@ func (c *conn) next() ([]byte, error) {
 	size := int32(binary.BigEndian.Uint32(prefix))
 	var buf []byte
 	if size > 0 && size <= limit {
-		buf = c.frameBuffer(int(size))
+		if buf, err = c.frameBuffer(int(size)); err != nil {
+			return nil, err
+		}
 	}
 	if c.reader.Buffered() < int(size)+len(prefix) {
 		if err := c.deadline(end); err != nil {
 			return nil, err
 		}
 	}
-	frame, err := protocol.ReadFrame(c.reader, limit, buf)
+	frame, err := protocol.ReadFrame(c.reader, limit, buf, c.hold)
 	c.largest = max(c.largest, len(frame))
+	if c.holds {
+		if refused := c.server.held.whole(c); refused != nil {
+			return nil, refused
+		}
+	}
 	return frame, c.late(err, len(prefix))
+}
+
+// hold counts the bytes of a larger request before there is memory for them.
+func (c *conn) hold(size int) error {
+	c.holds = true
+	return c.server.held.take(c, size, c.server.settings().queuedMaxBytes)
+}
+
+func (c *conn) release() {
+	if c.holds {
+		c.holds = false
+		c.server.held.release(c)
+	}
 }
 
 // late says more of a request that did not come in time: a connection that was
@@ -212,11 +235,21 @@ func (c *conn) Read(b []byte) (int, error) {
 
 // frameBuffer is a pooled buffer for a frame. Only a peer that has sent half as
 // much at a time is given a new one of that size: a length alone takes no memory.
-func (c *conn) frameBuffer(size int) []byte {
-	if size <= 2*c.largest || size <= readerSize {
-		return c.server.buffers.take(size)
+func (c *conn) frameBuffer(size int) ([]byte, error) {
+	if size <= readerSize {
+		return c.server.buffers.take(size), nil
 	}
-	return c.server.buffers.get(size)
+	if size > 2*c.largest {
+		buf := c.server.buffers.get(size)
+		if buf == nil {
+			return nil, nil
+		}
+		return buf, c.hold(size)
+	}
+	if err := c.hold(size); err != nil {
+		return nil, err
+	}
+	return c.server.buffers.take(size), nil
 }
 
 func after(d time.Duration) time.Time {

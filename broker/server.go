@@ -32,6 +32,7 @@ type server struct {
 	wg      sync.WaitGroup
 	nextID  atomic.Int64
 	writing atomic.Int64 // bytes of answers on their way to peers
+	held    heldRequests
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
@@ -46,7 +47,7 @@ func newServer(table *protocol.Table, current func() *settings, logger *slog.Log
 	return &server{
 		table: table, settings: current, logger: logger, ctx: ctx, cancel: cancel,
 		observe: func([]byte, time.Duration) {},
-		buffers: buffers, conns: map[*conn]struct{}{}, perIP: map[string]int{},
+		buffers: buffers, conns: map[*conn]struct{}{}, perIP: map[string]int{}, held: heldRequests{requests: map[*conn]*heldRequest{}},
 	}
 }
 

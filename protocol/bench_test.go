@@ -92,7 +92,7 @@ func serveAll(b *testing.B, table *Table, frame []byte) {
 		}
 		r.Reset(source)
 		var err error
-		if in, err = ReadFrame(r, 100<<20, in); err != nil {
+		if in, err = ReadFrame(r, 100<<20, in, nil); err != nil {
 			b.Fatal(err)
 		}
 		if out, err = table.Serve(ctx, in, out[:0]); err != nil {

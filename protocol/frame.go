@@ -24,11 +24,12 @@ const (
 // The frame is read into buf where it fits, so that a caller may hand back the
 // buffer of an earlier frame. Otherwise it gets a buffer of exactly its size
 // when all of it is there already or it is small, and one that doubles as bytes
-// arrive when not: a length alone never allocates more than 64 KiB.
+// arrive when not: a length alone never allocates more than 64 KiB. grow, when
+// not nil, is asked before a buffer of more than that is made.
 //
 // Errors: io.EOF when the stream ends between two frames, ErrClose for a length
-// that cannot be right, io.ErrUnexpectedEOF and the reader's own errors.
-func ReadFrame(r *bufio.Reader, maxBytes int32, buf []byte) ([]byte, error) {
+// that cannot be right, io.ErrUnexpectedEOF, those of grow and of the reader.
+func ReadFrame(r *bufio.Reader, maxBytes int32, buf []byte, grow func(size int) error) ([]byte, error) {
 	prefix, err := r.Peek(lengthSize)
 	if err != nil {
 		if len(prefix) > 0 && errors.Is(err, io.EOF) {
@@ -43,16 +44,26 @@ func ReadFrame(r *bufio.Reader, maxBytes int32, buf []byte) ([]byte, error) {
 	if _, err := r.Discard(lengthSize); err != nil {
 		return nil, err
 	}
-	return ReadBody(r, int(size), buf)
+	return ReadBody(r, int(size), buf, grow)
 }
 
 // ReadBody reads size bytes into buf where they fit, or into a buffer that doubles
-// as bytes arrive, so that a size alone allocates no more than 64 KiB.
+// as bytes arrive, so that a size alone allocates no more than 64 KiB. grow, when
+// not nil, is asked before a buffer of more than that is made.
 //
-// Errors: io.ErrUnexpectedEOF and the reader's own.
-func ReadBody(r *bufio.Reader, size int, buf []byte) ([]byte, error) {
+// Errors: io.ErrUnexpectedEOF, those of grow and the reader's own.
+func ReadBody(r *bufio.Reader, size int, buf []byte, grow func(size int) error) ([]byte, error) {
+	if grow == nil {
+		grow = func(int) error { return nil }
+	}
 	if cap(buf) < size {
-		buf = make([]byte, min(size, max(firstChunk, r.Buffered(), cap(buf))))
+		room := min(size, max(firstChunk, r.Buffered(), cap(buf)))
+		if room > firstChunk {
+			if err := grow(room); err != nil {
+				return nil, err
+			}
+		}
+		buf = make([]byte, room)
 	}
 	buf = buf[:min(size, cap(buf))]
 	for filled := 0; ; {
@@ -67,7 +78,11 @@ func ReadBody(r *bufio.Reader, size int, buf []byte) ([]byte, error) {
 		if filled == size {
 			return buf, nil
 		}
-		grown := make([]byte, min(size, 2*filled))
+		room := min(size, 2*filled)
+		if err := grow(room); err != nil {
+			return nil, err
+		}
+		grown := make([]byte, room)
 		copy(grown, buf)
 		buf = grown
 	}

@@ -39,7 +39,7 @@ func TestReadFrame(t *testing.T) {
 				if buf != nil && r.Buffered() == 0 {
 					r.Reset(bytes.NewReader(wire))
 				}
-				got, err := ReadFrame(r, maxFrame, buf)
+				got, err := ReadFrame(r, maxFrame, buf, nil)
 				if err != nil || !bytes.Equal(got, wire[4:]) {
 					t.Fatalf("%d bytes, %s: got %d, %v", size, name, len(got), err)
 				}
@@ -71,7 +71,7 @@ func TestReadFrameRefuses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got, err := ReadFrame(reader(test.wire), maxFrame, nil); !errors.Is(err, test.want) {
+			if got, err := ReadFrame(reader(test.wire), maxFrame, nil, nil); !errors.Is(err, test.want) {
 				t.Fatalf("got %x, %v, want %v", got, err, test.want)
 			}
 		})
@@ -85,7 +85,7 @@ func TestReadFrameGrowsAsBytesArrive(t *testing.T) {
 	r := reader(wire)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := ReadFrame(r, maxFrame, nil)
+	_, err := ReadFrame(r, maxFrame, nil, nil)
 	runtime.ReadMemStats(&after)
 	if !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)

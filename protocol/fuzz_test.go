@@ -23,7 +23,7 @@ func FuzzFrame(f *testing.F) {
 		r := bufio.NewReaderSize(bytes.NewReader(wire), firstChunk)
 		buf := make([]byte, 0, min(max(size, 0), 100))
 		for rest := wire; ; {
-			got, err := ReadFrame(r, 1<<20, buf)
+			got, err := ReadFrame(r, 1<<20, buf, nil)
 			if err != nil {
 				if !errors.Is(err, ErrClose) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatal(err)

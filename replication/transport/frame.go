@@ -172,7 +172,7 @@ func (c *conn) read() (header, body, error) {
 	}
 	h := header{size: int(size), kind: kind(fixed[4]), id: binary.BigEndian.Uint64(fixed[5:]), group: groupOf(fixed[13:])}
 	b := body{bodies.Get().(*[]byte)}
-	read, err := protocol.ReadBody(c.r, h.size, *b.bytes)
+	read, err := protocol.ReadBody(c.r, h.size, *b.bytes, nil)
 	if err != nil {
 		return header{}, body{}, err
 	}
