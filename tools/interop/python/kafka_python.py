@@ -1,5 +1,7 @@
 """The cells with kafka-python."""
 
+import logging
+
 from cells import Record, main, read_all
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.structs import OffsetAndMetadata
@@ -74,6 +76,9 @@ class Producer:
 class Member:
     def __init__(self, consumer, topic):
         self.consumer, self.topic = consumer, topic
+        # A leader that joins without metadata assigns nothing and joins again; a short poll can then end in a state where
+        # kafka-python never sends a heartbeat: its join ends unnoticed.
+        consumer.partitions_for_topic(topic)
         consumer.subscribe([topic])
         self.commit = consumer.commit
         self.close = consumer.close
@@ -85,4 +90,5 @@ class Member:
         return poll(self.consumer)
 
 
+logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it warns of a machine that is busy
 main(Library)
