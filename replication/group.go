@@ -34,6 +34,10 @@ type group struct {
 const (
 	peerTimeout  = 10 * time.Second
 	aloneTimeout = 10 * time.Minute
+
+	// How soon followers of an idle leader hear of its last commit.
+	commitIdle   = time.Second
+	commitPrompt = 50 * time.Millisecond
 )
 
 // raftConfig holds the settings of every group: long timeouts, because
@@ -43,12 +47,16 @@ func (n *Node) raftConfig(p *Partition) *raft.Config {
 	if len(p.voters) == 1 {
 		timeout = aloneTimeout
 	}
+	commitTimeout := commitIdle
+	if p.prompt {
+		commitTimeout = commitPrompt
+	}
 	return &raft.Config{
 		ProtocolVersion:    raft.ProtocolVersionMax,
 		HeartbeatTimeout:   timeout,
 		ElectionTimeout:    timeout,
 		LeaderLeaseTimeout: timeout * 6 / 10,
-		CommitTimeout:      time.Second,
+		CommitTimeout:      commitTimeout,
 		MaxAppendEntries:   64,
 		BatchApplyCh:       true,
 		SnapshotInterval:   time.Hour,

@@ -176,7 +176,7 @@ func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error)
 
 func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 	p := &Partition{
-		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), sync: spec.Sync,
+		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), sync: spec.Sync, prompt: spec.Prompt,
 		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
 		closing: make(chan struct{}), reflush: make(chan struct{}, 1),

@@ -38,6 +38,9 @@ type Spec struct {
 	Log    log.Config
 	// Sync has appends synced before they are answered, whatever Config.Fsync says.
 	Sync bool
+	// Prompt has followers hear of a commit within 50 ms. It costs 20 requests a
+	// second, so it is for groups of which there are few.
+	Prompt bool
 }
 
 // A Leadership says who leads a partition.
@@ -60,6 +63,7 @@ type Partition struct {
 	order  order
 	voters []int32             // to begin with; raft's configuration counts
 	sync   bool                // Spec.Sync
+	prompt bool                // Spec.Prompt
 	queue  *semaphore.Weighted // bytes of appends under way
 
 	group  atomic.Pointer[group]

@@ -18,7 +18,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math/rand/v2"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -53,7 +52,11 @@ type Config struct {
 	// ReplicationFactor of a topic that says nothing (default.replication.factor). 0: 1.
 	ReplicationFactor int16
 	// Rules judge configurations. nil: anything goes.
-	Rules  ConfigRules
+	Rules ConfigRules
+	// Forward asks another node's Metadata.Serve. nil: this node is the only one.
+	Forward func(ctx context.Context, node int32, request []byte) ([]byte, error)
+	// Leader is the node that leads the metadata, -1 while none is known. nil: this one.
+	Leader func() int32
 	Logger *slog.Logger // nil: discard
 }
 
@@ -104,6 +107,9 @@ func (c *Config) check() error {
 	}
 	if c.Rules == nil {
 		c.Rules = anything{}
+	}
+	if c.Leader == nil {
+		c.Leader = func() int32 { return c.NodeID }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -199,24 +205,19 @@ func (m *Metadata) CreateTopic(ctx context.Context, spec TopicSpec) (Topic, erro
 			spec.ReplicationFactor = m.cfg.ReplicationFactor
 		}
 	}
-	in := given{id: NewUUID(), time: time.Now().UnixMilli(), random: rand.Int()}
-	var topic Topic
-	err := m.update(ctx, func(img *Image) (commands []command, err error) {
-		topic, err = decideTopic(img, spec, m.cfg.Rules, in)
-		if err != nil || spec.ValidateOnly {
-			return nil, err
-		}
-		return []command{{CreateTopic: &topic}}, nil
-	})
-	return topic, err
+	out, err := m.change(ctx, change{CreateTopic: &spec})
+	if out.Topic == nil {
+		return Topic{}, err
+	}
+	return *out.Topic, err
 }
 
 // DeleteTopic deletes a topic for good.
 //
 // Errors: those of decideDelete, NOT_CONTROLLER.
 func (m *Metadata) DeleteTopic(ctx context.Context, id UUID) error {
-	now := time.Now().UnixMilli()
-	return m.update(ctx, func(img *Image) ([]command, error) { return decideDelete(img, id, now) })
+	_, err := m.change(ctx, change{DeleteTopic: &id})
+	return err
 }
 
 // AddPartitions makes a topic have count partitions, the new ones placed as
@@ -224,14 +225,8 @@ func (m *Metadata) DeleteTopic(ctx context.Context, id UUID) error {
 //
 // Errors: those of decideGrow, NOT_CONTROLLER.
 func (m *Metadata) AddPartitions(ctx context.Context, id UUID, count int32, assignments [][]int32, validateOnly bool) error {
-	random := rand.Int()
-	return m.update(ctx, func(img *Image) ([]command, error) {
-		added, err := decideGrow(img, id, count, assignments, random)
-		if err != nil || validateOnly {
-			return nil, err
-		}
-		return []command{{AddPartition: &addPartitions{ID: id, Partitions: added}}}, nil
-	})
+	_, err := m.change(ctx, change{AddPartitions: &growth{id, count, assignments, validateOnly}})
+	return err
 }
 
 // AlterConfigs applies operations to the dynamic configurations of a resource
@@ -239,13 +234,8 @@ func (m *Metadata) AddPartitions(ctx context.Context, id UUID, count int32, assi
 //
 // Errors: those of decideConfigs, NOT_CONTROLLER.
 func (m *Metadata) AlterConfigs(ctx context.Context, r Resource, ops []ConfigOp, validateOnly bool) error {
-	return m.update(ctx, func(img *Image) ([]command, error) {
-		commands, err := decideConfigs(img, m.cfg.Rules, r, ops)
-		if validateOnly {
-			commands = nil
-		}
-		return commands, err
-	})
+	_, err := m.change(ctx, change{AlterConfigs: &alteration{Resource: r, Ops: ops, ValidateOnly: validateOnly}})
+	return err
 }
 
 // ReplaceConfigs gives a resource these dynamic configurations and no others
@@ -253,20 +243,16 @@ func (m *Metadata) AlterConfigs(ctx context.Context, r Resource, ops []ConfigOp,
 //
 // Errors: as AlterConfigs.
 func (m *Metadata) ReplaceConfigs(ctx context.Context, r Resource, values map[string]string, validateOnly bool) error {
-	return m.update(ctx, func(img *Image) ([]command, error) {
-		commands, err := decideReplaced(img, m.cfg.Rules, r, values)
-		if validateOnly {
-			commands = nil
-		}
-		return commands, err
-	})
+	_, err := m.change(ctx, change{AlterConfigs: &alteration{Resource: r, Replace: values, Replaces: true, ValidateOnly: validateOnly}})
+	return err
 }
 
 // SetFeature finalizes a level of a feature; level 0 takes it off.
 //
 // Errors: INVALID_UPDATE_VERSION, NOT_CONTROLLER.
 func (m *Metadata) SetFeature(ctx context.Context, name string, level int16) error {
-	return m.update(ctx, func(img *Image) ([]command, error) { return decideFeature(img, name, level) })
+	_, err := m.change(ctx, change{SetFeature: &setFeature{name, level}})
+	return err
 }
 
 // RegisterBroker puts a broker and its addresses into the metadata, and founds
@@ -274,30 +260,32 @@ func (m *Metadata) SetFeature(ctx context.Context, name string, level int16) err
 // returned broker has the epoch of this registration.
 func (m *Metadata) RegisterBroker(ctx context.Context, b Broker) (*Broker, error) {
 	for {
-		if err := m.WaitReady(ctx); err != nil {
-			return nil, controllerError(err)
-		}
-		err := m.update(ctx, func(*Image) ([]command, error) { return []command{{Register: &b}}, nil })
+		_, err := m.change(ctx, change{Register: &b})
 		switch {
 		case err == nil:
 			registered, _ := m.Image().Broker(b.ID)
 			return registered, nil
-		case !errors.Is(err, kerr.NotController):
+		case ctx.Err() != nil || !kerr.IsRetriable(protocolCause(err)):
 			return nil, err
 		}
 	}
+}
+
+// protocolCause is the Kafka error that an error stands for.
+func protocolCause(err error) error {
+	var code *kerr.Error
+	if errors.As(err, &code) {
+		return code
+	}
+	return err
 }
 
 // UnregisterBroker takes a broker off the metadata.
 //
 // Errors: BROKER_ID_NOT_REGISTERED, NOT_CONTROLLER.
 func (m *Metadata) UnregisterBroker(ctx context.Context, id int32) error {
-	return m.update(ctx, func(img *Image) ([]command, error) {
-		if _, ok := img.Broker(id); !ok {
-			return nil, fmt.Errorf("broker %d: %w", id, kerr.BrokerIDNotRegistered)
-		}
-		return []command{{Unregister: &unregister{Broker: id}}}, nil
-	})
+	_, err := m.change(ctx, change{Unregister: &unregister{Broker: id}})
+	return err
 }
 
 // update decides on the newest image and returns when the commands are applied

@@ -24,6 +24,7 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 		Topic:  MetadataTopic,
 		Voters: voters,
 		Log:    log.Config{Retention: log.Unlimited, RetentionBytes: log.Unlimited},
+		Prompt: true, // a node that asked for a change waits until it sees it
 		Sync:   true, // what a power cut took back would be granted again: producer ids above all (hard-39)
 	})
 	if err != nil {
@@ -32,5 +33,6 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 	if fs != nil && fs != vfs.OS {
 		cfg.Dir = ""
 	}
+	cfg.Leader = func() int32 { return p.Leadership().Leader }
 	return OpenOn(ctx, shard.OnReplica(p, cfg.NodeID, 1), cfg)
 }

@@ -18,12 +18,16 @@ const blockSize = 1000
 //
 // Errors: UNKNOWN_SERVER_ERROR when all ids are used, NOT_CONTROLLER.
 func (m *Metadata) AllocateProducerIDs(ctx context.Context) (first int64, n int32, err error) {
-	err = m.update(ctx, func(img *Image) ([]command, error) {
-		first = img.nextProducerID
-		if first > math.MaxInt64-blockSize {
-			return nil, fmt.Errorf("all producer ids are used: %w", kerr.UnknownServerError)
-		}
-		return []command{{ProducerIDs: &producerIDs{Broker: m.cfg.NodeID, First: first, Count: blockSize}}}, nil
-	})
-	return first, blockSize, err
+	out, err := m.change(ctx, change{ProducerIDs: &producerIDsWant{Broker: m.cfg.NodeID}})
+	if err != nil {
+		return -1, 0, err
+	}
+	return out.IDs.First, out.IDs.Count, nil
+}
+
+func decideProducerIDs(img *Image, broker int32) (*producerIDs, error) {
+	if img.nextProducerID > math.MaxInt64-blockSize {
+		return nil, fmt.Errorf("all producer ids are used: %w", kerr.UnknownServerError)
+	}
+	return &producerIDs{Broker: broker, First: img.nextProducerID, Count: blockSize}, nil
 }
