@@ -98,6 +98,66 @@ func TestFullDiskRefusesProduceOnly(t *testing.T) {
 	})
 }
 
+// Promise 26 for the coordinators: with no room for anything, and writes that
+// store half, no commit is answered as done; with room again the same
+// transactional id and group go on, and all is as they were told.
+func TestFullDiskStopsCoordinators(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewErr(vfs.NewMem())
+		s := start(t, brokertest.Options{FS: disk})
+		producer := client(t, s, kgo.TransactionalID("shop"), kgo.TransactionTimeout(10*time.Minute))
+		group := kadm.NewClient(client(t, s))
+		commit := func(at int64) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			offsets := kadm.Offsets{}
+			offsets.AddOffset("orders", 0, at, -1)
+			return group.CommitAllOffsets(ctx, "readers", offsets)
+		}
+		end(t, producer, kgo.TryCommit, "a")
+		if err := commit(1); err != nil {
+			t.Fatal(err)
+		}
+		if err := producer.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, producer, "b")
+		var full []vfs.Rule
+		for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpPreallocate, vfs.OpMkdir} {
+			full = append(full, vfs.Rule{Op: op, Error: vfs.ENOSPC, Short: 20})
+		}
+		disk.SetRules(full...)
+		ended := make(chan error, 1)
+		go func() { ended <- producer.EndTransaction(t.Context(), kgo.TryCommit) }()
+		if err := commit(2); err == nil {
+			t.Error("an offset was committed on a full disk")
+		}
+		if got := read(t, s, kgo.ReadCommitted(), 1); got != "[a]" {
+			t.Errorf("committed %s on a full disk", got)
+		}
+		select {
+		case err := <-ended:
+			t.Errorf("the transaction ended on a full disk: %v", err)
+		default:
+		}
+		disk.SetRules()
+		if err := <-ended; err != nil {
+			t.Errorf("the end of the transaction, with room on the disk: %v", err)
+		}
+		end(t, producer, kgo.TryCommit, "c")
+		if got := read(t, s, kgo.ReadCommitted(), 3); got != "[a b c]" {
+			t.Errorf("committed %s, with room on the disk", got)
+		}
+		offsets, err := group.FetchOffsets(t.Context(), "readers")
+		if at, ok := offsets.Lookup("orders", 0); err != nil || !ok || at.At != 1 && at.At != 2 {
+			t.Errorf("the group is at %+v, %v; want 1 or, as the last commit was not answered, 2", at, err)
+		}
+		if err := commit(3); err != nil {
+			t.Errorf("commit with room on the disk: %v", err)
+		}
+	})
+}
+
 // hard-38: a node that lost its files is another cluster.
 func TestHard38ClusterIDIsThatOfTheFiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

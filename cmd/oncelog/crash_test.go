@@ -14,6 +14,7 @@ import (
 
 var (
 	crashRounds = flag.Int("rounds", 5, "how often TestKilledUnderLoad kills the broker")
+	crashKeep   = flag.Bool("keep", false, "keep the folder and the history of TestKilledUnderLoad also when it passes")
 	crashSeed   = flag.Uint64("seed", 0, "of what TestKilledUnderLoad does; 0 takes one of its own")
 )
 
@@ -30,7 +31,7 @@ type crash struct {
 	recorder *verify.Recorder
 	dir      string
 	port     string
-	took     time.Duration // of the first start, for kills during a start
+	took     time.Duration // of the last start, for kills during the next
 	p        *process
 }
 
@@ -43,30 +44,52 @@ func TestKilledUnderLoad(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("%d rounds, seed %d", *crashRounds, seed)
-	dir, err := os.MkdirTemp("", "oncelog-crash-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &crash{T: t, random: rand.New(rand.NewPCG(seed, 0)), recorder: verify.NewRecorder(), dir: dir, port: "0"}
-	t.Cleanup(c.keep)
-	began := time.Now()
-	c.start(false)
-	c.took = time.Since(began)
-	c.port = c.p.port()
-	load, err := verify.Start(t.Context(), c.recorder, verify.Options{
-		Brokers: []string{c.p.Bootstrap}, TransactionTimeout: 2 * time.Second, Seed: seed,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := newCrash(t, seed, "")
+	load := c.load(seed)
 	for round := range *crashRounds {
 		c.round(round)
 	}
 	c.awaitProgress(*crashRounds)
-	if err := load.Finish(t.Context()); err != nil {
-		t.Error(err)
+	c.finish(load, *crashRounds)
+}
+
+// newCrash starts a broker on a folder, by default one of its own.
+func newCrash(t *testing.T, seed uint64, dir string) *crash {
+	t.Helper()
+	c := &crash{T: t, random: rand.New(rand.NewPCG(seed, 0)), recorder: verify.NewRecorder(), dir: dir, port: "0"}
+	if dir == "" {
+		var err error
+		if c.dir, err = os.MkdirTemp("", "oncelog-crash-"); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(c.keep)
 	}
-	c.judge(*crashRounds)
+	c.start(false)
+	c.port = c.p.port()
+	return c
+}
+
+// load starts the clients.
+func (c *crash) load(seed uint64) *verify.Load {
+	c.Helper()
+	load, err := verify.Start(c.Context(), c.recorder, verify.Options{
+		Brokers: []string{c.p.Bootstrap}, TransactionTimeout: 2 * time.Second, Seed: seed,
+	})
+	if err != nil {
+		c.Fatal(err)
+	}
+	return load
+}
+
+// finish ends the load and judges it.
+func (c *crash) finish(load *verify.Load, rounds int) {
+	c.Helper()
+	began := time.Now()
+	if err := load.Finish(c.Context()); err != nil {
+		c.Error(err)
+	}
+	c.Logf("finished in %v", time.Since(began).Round(time.Millisecond))
+	c.judge(rounds)
 }
 
 // round waits for progress, lets the broker die in one of several ways and
@@ -132,7 +155,9 @@ func (c *crash) arguments(fsync bool) []string {
 
 func (c *crash) start(fsync bool) {
 	c.Helper()
+	began := time.Now()
 	c.p = start(c.T, c.arguments(fsync)...)
+	c.took = time.Since(began)
 }
 
 // killStart kills a broker while it recovers.
@@ -173,7 +198,7 @@ func (c *crash) judge(rounds int) {
 // keep leaves the folder and the history where a failed test can be looked
 // into, and removes them otherwise.
 func (c *crash) keep() {
-	if !c.Failed() {
+	if !c.Failed() && !*crashKeep {
 		if err := os.RemoveAll(c.dir); err != nil {
 			c.Error(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	derivedTopic = "verify-derived"      // made from txnTopic by the group etlGroup
 	etlGroup     = "verify-etl"
 	plainGroup   = "verify-readers" // reads plainTopic and commits by itself
+	offsetsGroup = "verify-offsets" // has no members; transactors commit offsets of plainTopic for it
 )
 
 var topics = []string{plainTopic, txnTopic, derivedTopic}
@@ -102,9 +104,9 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 	}
 	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-0", 0) })
 	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-1", 300) })
-	l.writers.run(writers, func(ctx context.Context) error { return l.transact(ctx, "tv2-0") })
-	l.writers.run(writers, func(ctx context.Context) error { return l.transact(ctx, "tv2-1") })
-	l.writers.run(writers, func(ctx context.Context) error { return l.transact(ctx, "tv1-0", kgo.MaxVersions(beforeKIP890())) })
+	l.writers.run(writers, l.transactor(0, "tv2-0", false).run)
+	l.writers.run(writers, l.transactor(1, "tv2-1", false, kgo.Dialer(new(net.Dialer).DialContext)).run) // gives up, and never knows
+	l.writers.run(writers, l.transactor(2, "tv1-0", true).run)
 	return l, nil
 }
 
@@ -126,6 +128,9 @@ func (l *Load) createTopics(ctx context.Context) error {
 	return nil
 }
 
+// dialPatience is how long a client goes on dialling a broker that is away.
+const dialPatience = 3 * time.Second
+
 // client makes a client that outlives the restart of a broker and comes back
 // quickly: it tries again every 20 ms, and as often as it takes.
 func (l *Load) client(options ...kgo.Opt) (*kgo.Client, error) {
@@ -138,8 +143,21 @@ func (l *Load) patient() []kgo.Opt {
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 		kgo.RequestRetries(1000), kgo.RetryTimeout(10 * time.Second), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.StopProducerOnDataLossDetected(),
-		kgo.FetchMaxWait(500 * time.Millisecond),
+		kgo.FetchMaxWait(500 * time.Millisecond), kgo.Dialer(dialAgain),
 	}
+}
+
+// dialAgain dials until a broker that restarts is back. franz-go would fail the
+// request otherwise, and a request whose answer was lost is to be sent again:
+// that is where duplicates come from.
+func dialAgain(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	paced(ctx, 10*time.Millisecond, func() bool {
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err != nil
+	})
+	return conn, err
 }
 
 // random is a source of its own for each process, so that one seed lets each

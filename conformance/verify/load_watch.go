@@ -64,20 +64,26 @@ func (l *Load) lookAtEnds(ctx context.Context, client *kgo.Client, process strin
 }
 
 // lookAtGroups records the committed offsets of the groups; those that a
-// transaction holds open are not answered (KIP-447).
-func (l *Load) lookAtGroups(ctx context.Context, client *kgo.Client, process string) {
-	for group, topic := range map[string]string{plainGroup: plainTopic, etlGroup: txnTopic} {
+// transaction holds open are not answered (KIP-447). It says whether there were
+// none such.
+func (l *Load) lookAtGroups(ctx context.Context, client *kgo.Client, process string) (settled bool) {
+	settled = true
+	for group, topic := range map[string]string{plainGroup: plainTopic, etlGroup: txnTopic, offsetsGroup: plainTopic} {
 		asked := l.recorder.Now()
 		offsets, err := kadm.NewClient(client).FetchOffsets(kadm.RequireStable(ctx), group)
 		if err != nil {
+			settled = false
 			continue
 		}
 		for partition, o := range offsets[topic] {
-			if o.Err == nil {
+			if o.Err != nil {
+				settled = false
+			} else {
 				l.recorder.Add(Event{Kind: Position, Process: process, Since: asked, Group: group, Topic: topic, Partition: partition, Offset: o.At})
 			}
 		}
 	}
+	return settled
 }
 
 // askProducerID takes a producer id that nobody will use.

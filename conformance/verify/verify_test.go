@@ -2,10 +2,13 @@ package verify
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -286,4 +289,35 @@ func TestHistoryIsSavedWhole(t *testing.T) {
 	if _, err := ReadHistory(strings.NewReader("{")); err == nil {
 		t.Error("half an event was read")
 	}
+}
+
+func TestAwaitWaitsForATally(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := NewRecorder()
+		done := make(chan error)
+		go func() { done <- r.Await(t.Context(), func(t Tally) bool { return t.Acked == 2 && t.Transformed == 1 }) }()
+		for _, e := range []Event{{Kind: Ack}, {Kind: Ack}, {Kind: Read}} {
+			r.Add(e)
+			synctest.Wait()
+			select {
+			case err := <-done:
+				t.Fatalf("done after %v, %v", e.Kind, err)
+			default:
+			}
+		}
+		r.Add(Event{Kind: Read, Stable: true, Source: "x"})
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		late := time.AfterFunc(time.Hour, func() { t.Error("Await outlives its context") })
+		defer late.Stop()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := r.Await(ctx, func(Tally) bool { return false }); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want the end of the context", err)
+		}
+		if got := r.Tally(); got.Events != 4 || got.Read != 2 || got.ReadStable != 1 || r.Now() != 4 || len(r.History()) != 4 {
+			t.Errorf("%+v of 4 events", got)
+		}
+	})
 }

@@ -1,0 +1,144 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+)
+
+// A transactor is an application with a transactional id. Beside records its
+// transactions hold offsets of a group, one higher each time, on a partition of
+// its own.
+type transactor struct {
+	*Load
+	id        string
+	partition int32
+	position  int64
+	random    *rand.Rand
+	options   []kgo.Opt
+	tv1       bool // speaks the first transaction protocol only (before KIP-890)
+}
+
+func (l *Load) transactor(partition int32, id string, tv1 bool, options ...kgo.Opt) *transactor {
+	if tv1 {
+		options = append(options, kgo.MaxVersions(kversion.V3_8_0()))
+	}
+	options = append(options, kgo.TransactionalID("verify-"+id), kgo.TransactionTimeout(l.options.TransactionTimeout))
+	return &transactor{Load: l, id: id, partition: partition, random: l.random(id), options: options, tv1: tv1}
+}
+
+// run runs transactions one after the other. After a failure, and now and then
+// without one, a new client takes over the transactional id, as a restarted
+// application would.
+func (t *transactor) run(ctx context.Context) error {
+	return sessions(ctx, t.id, func(name string) error {
+		client, err := t.client(t.options...)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		if t.granted(ctx, client, name) != nil {
+			return nil
+		}
+		n := 0
+		paced(ctx, 10*time.Millisecond, func() bool {
+			n++
+			return t.transaction(ctx, client, name, fmt.Sprintf("%s/%d", name, n))
+		})
+		return nil
+	})
+}
+
+// transaction writes a few records to several partitions, and offsets, and ends
+// the transaction, or leaves it. It says whether the client is good for another.
+func (t *transactor) transaction(ctx context.Context, client *kgo.Client, session, txn string) bool {
+	if err := client.BeginTransaction(); err != nil {
+		return false
+	}
+	choice, offsets, count := t.random.IntN(100), t.random.IntN(2) == 0, 1+t.random.IntN(6)
+	results := make(chan error, count)
+	for i := range count {
+		e := Event{Topic: txnTopic, Partition: t.random.Int32N(partitionsOfTopic), Value: fmt.Sprintf("%s#%d", txn, i), Txn: txn}
+		t.send(ctx, client, session, e, func(err error) { results <- err })
+	}
+	if choice < 5 {
+		// Aborted with records in flight.
+		return client.AbortBufferedRecords(ctx) == nil && t.end(ctx, client, session, txn, kgo.TryAbort)
+	}
+	var failed error
+	for range count {
+		failed = errors.Join(failed, <-results)
+	}
+	if offsets && failed == nil {
+		failed = t.include(ctx, client, session, txn)
+	}
+	switch {
+	case failed != nil:
+		t.end(ctx, client, session, txn, kgo.TryAbort)
+		return false
+	case choice < 12, ctx.Err() != nil:
+		return false // left open: the next session, or the timeout, aborts it
+	}
+	return t.end(ctx, client, session, txn, choice >= 30)
+}
+
+// include puts the next offset into the transaction, by requests of its own: the
+// client does that only as a member of a group, and only when it commits.
+func (t *transactor) include(ctx context.Context, client *kgo.Client, session, txn string) error {
+	id, epoch, err := client.ProducerID(ctx)
+	if err != nil {
+		return err
+	}
+	t.position++
+	t.recorder.Add(Event{Kind: Include, Process: session, Txn: txn, Group: offsetsGroup, Topic: plainTopic, Partition: t.partition, Offset: t.position})
+	if add := kmsg.NewPtrAddOffsetsToTxnRequest(); t.tv1 {
+		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = "verify-"+t.id, id, epoch, offsetsGroup
+		resp, err := add.RequestWith(ctx, client)
+		if err != nil {
+			return err
+		}
+		if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+			return err
+		}
+	}
+	commit := kmsg.NewPtrTxnOffsetCommitRequest()
+	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group, commit.Generation = "verify-"+t.id, id, epoch, offsetsGroup, -1
+	topic, partition := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
+	partition.Partition, partition.Offset = t.partition, t.position
+	topic.Topic, topic.Partitions = plainTopic, append(topic.Partitions, partition)
+	commit.Topics = append(commit.Topics, topic)
+	resp, err := commit.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	for _, topic := range resp.Topics {
+		for _, p := range topic.Partitions {
+			err = errors.Join(err, kerr.ErrorForCode(p.ErrorCode))
+		}
+	}
+	return err
+}
+
+// end ends a transaction and says whether it is known how.
+func (l *Load) end(ctx context.Context, client *kgo.Client, session, txn string, how kgo.TransactionEndTry) bool {
+	l.recorder.Add(Event{Kind: End, Process: session, Txn: txn, Commit: bool(how)})
+	err := client.EndTransaction(ctx, how)
+	l.ended(session, txn, bool(how), err)
+	return err == nil
+}
+
+// ended records how a transaction ended, or why that is not known.
+func (l *Load) ended(session, txn string, committed bool, err error) {
+	e := Event{Kind: Ended, Process: session, Txn: txn, Commit: committed}
+	if err != nil {
+		e.Kind, e.Commit, e.Error = Unsure, false, err.Error()
+	}
+	l.recorder.Add(e)
+}
