@@ -60,6 +60,7 @@ func (b *Broker) newTable() (*protocol.Table, error) {
 			return nil, fmt.Errorf("api max: %w", err)
 		}
 	}
+	table.MaxDecoded = decodeBudget
 	table.Unexpected = func(_ context.Context, r *protocol.Request, err error) {
 		b.logger.Error("request failed", "api_key", r.Key, "api_version", r.Version, "client_id", r.ClientName(), "error", err)
 	}

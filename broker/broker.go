@@ -29,6 +29,8 @@ const (
 	lockName = ".lock"
 	// decompressBudget bounds what all requests together hold decompressed.
 	decompressBudget = 256 << 20
+	// decodeBudget bounds what all requests together hold decoded.
+	decodeBudget = 256 << 20
 )
 
 // A Broker is one running Kafka broker.

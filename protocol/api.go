@@ -23,7 +23,7 @@ type API struct {
 	shapes      []func() *shape
 	newRequest  func() kmsg.Request
 	newResponse func() kmsg.Response
-	// serve decodes body, calls the handler and appends the response's body.
+	// serve decodes body, which was checked, calls the handler and appends the response's body.
 	// A nil dst without error means that there is no answer.
 	serve func(ctx context.Context, version int16, body, dst []byte) ([]byte, error)
 	// fail appends the body of a response that holds err alone.
@@ -134,11 +134,8 @@ func newAPI(r kmsg.Request, newRequest func() kmsg.Request, lowest, highest int1
 	return a
 }
 
-// decode checks the body against its shape, and only then lets kmsg at it.
+// decode lets kmsg at a body that was checked against its shape.
 func (a *API) decode(r kmsg.Request, version int16, body []byte) error {
-	if err := a.shapes[version]().check(body); err != nil {
-		return fmt.Errorf("%s v%d: %w: %w", a.Name(), version, err, ErrClose)
-	}
 	r.SetVersion(version)
 	if err := r.ReadFrom(body); err != nil {
 		return fmt.Errorf("%s v%d: %v: %w", kmsg.NameForKey(r.Key()), version, err, ErrClose)

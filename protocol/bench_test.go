@@ -111,7 +111,7 @@ func BenchmarkShape(b *testing.B) {
 	body := frame[len(header(0, 13))+1:]
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := s.check(body); err != nil {
+		if _, err := s.check(body); err != nil {
 			b.Fatal(err)
 		}
 	}

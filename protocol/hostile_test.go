@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"runtime"
@@ -68,6 +69,39 @@ func TestLargeHonestRequestPasses(t *testing.T) {
 		if _, err := allOfKmsg(t).Serve(t.Context(), requestFrame(r, version), nil); err != nil {
 			t.Errorf("v%d: %v", version, err)
 		}
+	}
+}
+
+// What all requests are decoded to has a bound, until they are answered.
+func TestDecodedRequestsHaveABound(t *testing.T) {
+	var table *Table
+	many := kmsg.NewPtrMetadataRequest()
+	for range 10_000 {
+		many.Topics = append(many.Topics, kmsg.NewMetadataRequestTopic())
+	}
+	var nested, refused int
+	table, err := NewTable(On(0, 9, func(ctx context.Context, _ *kmsg.MetadataRequest, _ *kmsg.MetadataResponse) error {
+		nested++ // each is served while those before are
+		if _, err := table.Serve(ctx, requestFrame(many, 9), nil); errors.Is(err, ErrClose) {
+			refused++
+		}
+		return nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	table.MaxDecoded = 3_000_000 // one takes 10 000 structures of less than 100 bytes
+	for range 2 {                // the second finds nothing left behind
+		nested, refused = 0, 0
+		if _, err := table.Serve(t.Context(), requestFrame(many, 9), nil); err != nil {
+			t.Fatal(err)
+		}
+		if nested < 3 || nested > 30 || refused != 1 {
+			t.Errorf("%d requests were served at a time, %d refused, want a few and then one", nested, refused)
+		}
+	}
+	if left := table.decoded.Load(); left != 0 {
+		t.Errorf("%d bytes are counted with nothing to serve", left)
 	}
 }
 

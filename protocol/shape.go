@@ -60,17 +60,19 @@ var (
 	errDecoded  = errors.New("too many elements for its size")
 )
 
-// check walks a whole body.
-func (s *shape) check(body []byte) error {
-	w := walker{rest: body, room: min(decodedMax, decodedFloor+decodedFactor*len(body))}
+// check walks a whole body. It returns the bytes of structures that decoding
+// would allocate.
+func (s *shape) check(body []byte) (decoded int, err error) {
+	room := min(decodedMax, decodedFloor+decodedFactor*len(body))
+	w := walker{rest: body, room: room}
 	w.structure(s)
 	if w.err == nil && len(w.rest) > 0 {
 		w.err = errTrailing
 	}
 	if w.err != nil {
-		return fmt.Errorf("%w: at byte %d of %d", w.err, len(body)-len(w.rest), len(body))
+		return 0, fmt.Errorf("%w: at byte %d of %d", w.err, len(body)-len(w.rest), len(body))
 	}
-	return nil
+	return room - w.room, nil
 }
 
 // A walker keeps the first error; after it all methods do nothing.

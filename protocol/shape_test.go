@@ -76,14 +76,14 @@ func TestShapesFitAllOfKmsg(t *testing.T) {
 			populate(reflect.ValueOf(r).Elem(), random)
 			r.SetVersion(version)
 			body := r.AppendTo(nil)
-			if err := s.check(body); err != nil {
+			if _, err := s.check(body); err != nil {
 				t.Fatalf("v%d: %v: %x", version, err, body)
 			}
-			if err := s.check(append(body, 0)); !errors.Is(err, errTrailing) {
+			if _, err := s.check(append(body, 0)); !errors.Is(err, errTrailing) {
 				t.Fatalf("v%d with a byte more: %v", version, err)
 			}
 			for cut := range body {
-				if s.check(body[:cut]) == nil {
+				if _, err := s.check(body[:cut]); err == nil {
 					t.Fatalf("v%d: %d of %d bytes pass: %x", version, cut, len(body), body)
 				}
 			}

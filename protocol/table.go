@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -19,7 +20,16 @@ type Table struct {
 	// Unexpected, when set, is told of each handler error that has no Kafka
 	// code, or that closes the connection, before Serve returns.
 	Unexpected func(ctx context.Context, r *Request, err error)
+
+	// MaxDecoded bounds the bytes of structures that all requests together are
+	// decoded to, until they are answered; 0 is no limit. A request of less than
+	// 64 KiB of them is not counted.
+	MaxDecoded int64
+	decoded    atomic.Int64
 }
+
+// decodedFree is what a request may be decoded to uncounted, in bytes.
+const decodedFree = 64 << 10
 
 // NewTable checks the rows: each key once, versions that kmsg can decode.
 func NewTable(apis ...API) (*Table, error) {
@@ -124,6 +134,16 @@ func (t *Table) Serve(ctx context.Context, frame, dst []byte) ([]byte, error) {
 // handle calls the handler and turns its error into an answer, or into one
 // that wraps ErrClose.
 func (t *Table) handle(ctx *requestContext, a *API, body, dst []byte) ([]byte, error) {
+	decoded, err := a.shapes[ctx.request.Version]().check(body)
+	if err != nil {
+		return nil, fmt.Errorf("%s v%d: %w: %w", a.Name(), ctx.request.Version, err, ErrClose)
+	}
+	if decoded > decodedFree {
+		defer t.decoded.Add(-int64(decoded))
+		if all := t.decoded.Add(int64(decoded)); t.MaxDecoded > 0 && all > t.MaxDecoded {
+			return nil, fmt.Errorf("%s v%d takes %d bytes decoded, all requests %d, want at most %d: %w", a.Name(), ctx.request.Version, decoded, all, t.MaxDecoded, ErrClose)
+		}
+	}
 	reply, err := a.serve(ctx, ctx.request.Version, body, dst)
 	if err == nil || errors.Is(err, ErrClose) {
 		return reply, err
