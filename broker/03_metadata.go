@@ -134,23 +134,36 @@ func (b *Broker) describeMetadata(req *kmsg.MetadataRequest, t *topic) kmsg.Meta
 		answer.AuthorizedOperations = topicOperations
 	}
 	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.partitions))
-	for i, p := range t.partitions {
+	for i := range t.partitions {
+		state := b.stateOf(t, i)
 		one := kmsg.NewMetadataResponseTopicPartition()
-		one.Partition, one.Leader, one.LeaderEpoch = int32(i), -1, -1
-		one.Replicas = t.Partitions[i].Replicas
-		one.ISR, one.OfflineReplicas = []int32{}, []int32{}
-		switch {
-		case p == nil:
-			one.ErrorCode, one.OfflineReplicas = kerr.LeaderNotAvailable.Code, one.Replicas
-		default:
-			l := p.Leadership()
-			if l.Leader == b.nodeID() && !l.Ready || l.Leader < 0 {
-				one.ErrorCode = kerr.LeaderNotAvailable.Code
-				break
-			}
-			one.Leader, one.LeaderEpoch, one.ISR = l.Leader, l.Epoch, p.InSync()
+		one.Partition, one.Leader, one.LeaderEpoch = int32(i), state.leader, state.epoch
+		one.Replicas, one.ISR, one.OfflineReplicas = state.replicas, state.inSync, state.offline
+		if state.leader < 0 {
+			one.ErrorCode = kerr.LeaderNotAvailable.Code
 		}
 		answer.Partitions = append(answer.Partitions, one)
 	}
 	return answer
+}
+
+// A partitionState is what clients are told of a partition. No list is nil;
+// the leader is -1 while none serves.
+type partitionState struct {
+	leader, epoch             int32
+	replicas, inSync, offline []int32
+}
+
+// stateOf tells the state of a partition as this node knows it.
+func (b *Broker) stateOf(t *topic, partition int) partitionState {
+	state := partitionState{leader: -1, epoch: -1, replicas: t.Partitions[partition].Replicas, inSync: []int32{}, offline: []int32{}}
+	p := t.partitions[partition]
+	if p == nil {
+		state.offline = state.replicas
+		return state
+	}
+	if l := p.Leadership(); l.Leader >= 0 && (l.Leader != b.nodeID() || l.Ready) {
+		state.leader, state.epoch, state.inSync = l.Leader, l.Epoch, p.InSync()
+	}
+	return state
 }

@@ -35,8 +35,12 @@ func (b *Broker) apis() []protocol.API {
 		protocol.On(0, 4, b.addOffsetsToTxn),
 		protocol.On(0, 5, b.endTxn),
 		protocol.On(0, 5, b.txnOffsetCommit),
+		protocol.On(1, 3, b.describeACLs),
+		protocol.On(1, 3, b.createACLs),
+		protocol.On(1, 3, b.deleteACLs),
 		protocol.On(1, 4, b.describeConfigs),
 		protocol.On(0, 2, b.alterConfigs),
+		protocol.On(1, 5, b.describeLogDirs),
 		protocol.On(0, 2, b.saslAuthenticate),
 		protocol.On(0, 3, b.createPartitions),
 		protocol.On(0, 3, b.deleteGroups),
@@ -46,6 +50,8 @@ func (b *Broker) apis() []protocol.API {
 		protocol.On(0, 0, b.describeProducers),
 		protocol.On(0, 0, b.describeTransactions),
 		protocol.On(0, 2, b.listTransactions),
+		protocol.On(0, 1, b.listConfigResources),
+		protocol.On(0, 0, b.describeTopicPartitions),
 	}
 }
 

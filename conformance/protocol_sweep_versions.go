@@ -46,6 +46,7 @@ func clientKeys() []int16 {
 		keyAddPartitionsToTxn, keyAddOffsetsToTxn, keyEndTxn, keyTxnOffsetCommit, keyDescribeConfigs,
 		keyCreatePartitions, keyDeleteGroups, keyOffsetDelete, keyDescribeProducers, keyDescribeTransactions,
 		keyListTransactions, int16(kmsg.IncrementalAlterConfigs), int16(kmsg.DescribeCluster),
+		int16(kmsg.DescribeLogDirs), int16(kmsg.ListConfigResources), int16(kmsg.DescribeTopicPartitions),
 	}
 }
 

@@ -36,8 +36,8 @@ var rules = []rule{
 	{pattern: regexp.MustCompile(`(<time>, <time>, [\d.]+), [\d.]+, (\d+), .*`), with: "$1, <n>, $2, <n>"},
 }
 
-// id is a topic or cluster id: 22 characters of base64 with digits and both cases.
-var id = regexp.MustCompile(`(^|[^A-Za-z0-9_-])([A-Za-z0-9_-]{22})($|[^A-Za-z0-9_-])`)
+// id is a topic or cluster id, 22 characters of base64, behind its name.
+var id = regexp.MustCompile(`((?:[tT]opicId|Cluster ?I[dD])"?: *"?)([A-Za-z0-9_-]{22})\b`)
 
 // A normaliser replaces what differs from run to run in the lines of one transcript.
 type normaliser struct {
@@ -82,10 +82,7 @@ func (n *normaliser) line(line string) string {
 	}
 	return id.ReplaceAllStringFunc(line, func(found string) string {
 		part := id.FindStringSubmatch(found)
-		if !strings.ContainsAny(part[2], "0123456789") || strings.ToLower(part[2]) == part[2] || strings.ToUpper(part[2]) == part[2] {
-			return found
-		}
-		return part[1] + n.name("<id>", part[2]) + part[3]
+		return part[1] + n.name("<id>", part[2])
 	})
 }
 
