@@ -20,8 +20,9 @@ type stored struct {
 	transactional bool
 	control       bool
 	maxTimestamp  int64
-	values        []string
-	marker        marker // of a control batch
+	codec         int
+	values        []string // none of a compressed batch
+	marker        marker   // of a control batch
 }
 
 // A marker is the control record that ends a transaction on one partition.
@@ -53,7 +54,7 @@ func readBatches(b []byte) ([]stored, error) {
 	return all, nil
 }
 
-// readBatch reads one whole batch that is not compressed.
+// readBatch reads one whole batch, of a compressed one the header.
 func readBatch(b []byte) (stored, error) {
 	attributes := binary.BigEndian.Uint16(b[atAttributes:])
 	s := stored{
@@ -65,6 +66,7 @@ func readBatch(b []byte) (stored, error) {
 		maxTimestamp:  int64(binary.BigEndian.Uint64(b[atMaxTimestamp:])),
 		transactional: attributes&attributeTransactional != 0,
 		control:       attributes&attributeControl != 0,
+		codec:         int(attributes & 7),
 	}
 	s.lastOffset = s.baseOffset + int64(int32(binary.BigEndian.Uint32(b[atLastOffsetDelta:])))
 	if b[atMagic] != 2 {
@@ -73,8 +75,8 @@ func readBatch(b []byte) (stored, error) {
 	if got, want := crc32.Checksum(b[atAttributes:], castagnoli), binary.BigEndian.Uint32(b[atCRC:]); got != want {
 		return s, fmt.Errorf("CRC %08x at offset %d, its header says %08x", got, s.baseOffset, want)
 	}
-	if attributes&7 != 0 {
-		return s, fmt.Errorf("batch at offset %d is compressed", s.baseOffset)
+	if s.codec != 0 {
+		return s, nil
 	}
 	rest := b[batchHeader:]
 	for range int32(binary.BigEndian.Uint32(b[atCount:])) {
