@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -26,9 +27,45 @@ type producing struct {
 	number    int32
 	batch     record.Batch
 	guard     *replication.Guard
-	response  *kmsg.ProduceResponseTopicPartition
 	err       error
 	done      replication.Appended
+}
+
+// A produceReply is a Produce with what became of each partition, in the order
+// of the request.
+type produceReply struct {
+	b   *Broker
+	req *kmsg.ProduceRequest
+	all []producing
+}
+
+// produceReplies holds those that were encoded, for the room of their lists.
+var produceReplies = sync.Pool{New: func() any { return new(produceReply) }}
+
+// newProduceReply makes room for each partition's answer.
+func (b *Broker) newProduceReply(req *kmsg.ProduceRequest) *produceReply {
+	r := produceReplies.Get().(*produceReply)
+	r.b, r.req = b, req
+	for i := range req.Topics {
+		t := &req.Topics[i]
+		for j := range t.Partitions {
+			r.all = append(r.all, producing{name: t.Topic, id: t.TopicID, number: t.Partitions[j].Partition, batch: t.Partitions[j].Records})
+		}
+	}
+	return r
+}
+
+// release gives the reply back once nobody uses it any more.
+func (r *produceReply) release() {
+	clear(r.all)
+	r.b, r.req, r.all = nil, nil, r.all[:0]
+	produceReplies.Put(r)
+}
+
+// emptyProduce lets a request be used again.
+func emptyProduce(r *kmsg.ProduceRequest) {
+	clear(r.Topics)
+	*r = kmsg.ProduceRequest{Topics: r.Topics[:0]}
 }
 
 // produce: v3-13
@@ -42,54 +79,28 @@ func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest) (protoco
 	if req.Version < 3 {
 		return nil, fmt.Errorf("version %d of Produce: message sets were dropped: %w", req.Version, protocol.ErrClose) // advertised for librdkafka (KAFKA-18659)
 	}
-	resp, all := newProduceResponse(req)
+	r := b.newProduceReply(req)
 	set := b.topics.load()
-	for i := range all {
-		b.checkProduce(ctx, set, req, &all[i])
+	for i := range r.all {
+		b.checkProduce(ctx, set, req, &r.all[i])
 	}
-	b.verifyProduce(ctx, req, all)
-	b.append(ctx, req, all)
-	failed := false
-	for i := range all {
-		b.answerProduce(req.Version, resp, &all[i])
-		failed = failed || all[i].err != nil
-	}
+	b.verifyProduce(ctx, req, r.all)
+	b.append(ctx, req, r.all)
 	if req.Acks != 0 {
-		return message{resp}, nil
+		return r, nil
+	}
+	defer r.release()
+	failed := false
+	for i := range r.all {
+		if err := r.all[i].err; err != nil {
+			b.logUnexpected("produce failed", err)
+			failed = true
+		}
 	}
 	if failed {
 		return nil, fmt.Errorf("produce with acks=0 failed: %w", protocol.ErrClose)
 	}
 	return nil, nil
-}
-
-// message is a response that kmsg encodes.
-type message struct{ kmsg.Response }
-
-func (m message) AppendTo(dst []byte) ([]byte, error) { return m.Response.AppendTo(dst), nil }
-
-// newProduceResponse makes room for each partition's answer.
-func newProduceResponse(req *kmsg.ProduceRequest) (*kmsg.ProduceResponse, []producing) {
-	resp := kmsg.NewPtrProduceResponse()
-	resp.Version = req.Version
-	resp.Topics = make([]kmsg.ProduceResponseTopic, len(req.Topics))
-	count := 0
-	for i := range req.Topics {
-		count += len(req.Topics[i].Partitions)
-	}
-	all := make([]producing, 0, count)
-	for i := range req.Topics {
-		in, out := &req.Topics[i], &resp.Topics[i]
-		out.Topic, out.TopicID = in.Topic, in.TopicID
-		out.Partitions = make([]kmsg.ProduceResponseTopicPartition, len(in.Partitions))
-		for j := range in.Partitions {
-			answer := &out.Partitions[j]
-			*answer = kmsg.NewProduceResponseTopicPartition()
-			answer.Partition, answer.BaseOffset, answer.LogAppendTime, answer.LogStartOffset = in.Partitions[j].Partition, -1, -1, -1
-			all = append(all, producing{name: in.Topic, id: in.TopicID, number: in.Partitions[j].Partition, batch: in.Partitions[j].Records, response: answer})
-		}
-	}
-	return resp, all
 }
 
 // checkProduce resolves the partition and validates the batch.
@@ -192,10 +203,9 @@ func (b *Broker) verifyProduce(ctx context.Context, req *kmsg.ProduceRequest, al
 // append stores the batches and waits as the acks demand, all partitions at a
 // time: with one partition, in the connection's own goroutine.
 func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []producing) {
+	var deadline time.Time
 	if req.Acks == -1 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(max(req.TimeoutMillis, 0))*time.Millisecond)
-		defer cancel()
+		deadline = time.Now().Add(time.Duration(max(req.TimeoutMillis, 0)) * time.Millisecond)
 	}
 	var others *crew
 	last := -1
@@ -208,40 +218,40 @@ func (b *Broker) append(ctx context.Context, req *kmsg.ProduceRequest, all []pro
 				others = new(crew)
 				defer others.wait()
 			}
-			b.appendBeside(ctx, others, req, &all[last])
+			b.appendBeside(ctx, others, req, deadline, &all[last])
 		}
 		last = i
 	}
 	if last >= 0 {
-		b.appendOne(ctx, req, &all[last])
+		b.appendOne(ctx, req, deadline, &all[last])
 	}
 }
 
 // appendBeside is appendOne in a goroutine of its own. Apart from append, so
 // that a request for one partition allocates nothing for it.
-func (b *Broker) appendBeside(ctx context.Context, others *crew, req *kmsg.ProduceRequest, p *producing) {
-	others.run(func() { b.appendOne(ctx, req, p) })
+func (b *Broker) appendBeside(ctx context.Context, others *crew, req *kmsg.ProduceRequest, deadline time.Time, p *producing) {
+	others.run(func() { b.appendOne(ctx, req, deadline, p) })
 }
 
 // reverify is how often a batch whose transaction ended between the coordinator's
 // answer and the append asks again (hard-07).
 const reverify = 3
 
-func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, p *producing) {
+// appendOne stores one batch. A deadline that is not zero ends the wait.
+func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, deadline time.Time, p *producing) {
 	park(ctx, p.partition, time.Duration(req.TimeoutMillis)*time.Millisecond)
 	transactional := p.batch.IsTransactional()
 	for attempt := 1; ; attempt++ {
 		p.done, p.err = p.partition.Append(ctx, replication.Append{
 			Batch: p.batch, Acks: req.Acks, Guard: p.guard, TV2: transactional && req.Version >= 12, MinInSync: p.topic.minInSync(p.number),
+			Deadline: deadline,
 		})
 		if !errors.Is(p.err, replication.ErrGuardGone) || req.Version < 12 || attempt == reverify {
 			break
 		}
-		again := []txnBatch{p.txnBatch(req)}
-		if p.err = b.verifyTxns(ctx, again)[0]; p.err != nil {
+		if p.err = b.verifyAgain(ctx, req, deadline, p); p.err != nil {
 			return
 		}
-		p.guard = again[0].guard
 	}
 	switch {
 	case p.err == nil:
@@ -249,6 +259,19 @@ func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, p *pro
 	case errors.Is(p.err, replication.ErrGuardGone) && req.Version == 11:
 		p.err = fmt.Errorf("the transaction ended meanwhile: %w", kerr.TransactionAbortable)
 	}
+}
+
+// verifyAgain asks once more for a batch whose guard is gone, under a new one.
+func (b *Broker) verifyAgain(ctx context.Context, req *kmsg.ProduceRequest, deadline time.Time, p *producing) error {
+	if !deadline.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	again := []txnBatch{p.txnBatch(req)}
+	err := b.verifyTxns(ctx, again)[0]
+	p.guard = again[0].guard
+	return err
 }
 
 // txnBatch is the batch as verifyTxns asks about it.
@@ -259,33 +282,77 @@ func (p *producing) txnBatch(req *kmsg.ProduceRequest) txnBatch {
 	}
 }
 
-// answerProduce fills in the answer of one partition.
-func (b *Broker) answerProduce(version int16, resp *kmsg.ProduceResponse, p *producing) {
-	r := p.response
-	if p.err == nil {
-		r.BaseOffset, r.LogAppendTime, r.LogStartOffset = p.done.BaseOffset, p.done.LogAppendTime, p.done.LogStartOffset
-		return
+// AppendTo encodes the answer, at the version of the request.
+func (r *produceReply) AppendTo(dst []byte) ([]byte, error) {
+	defer r.release()
+	version := r.req.Version
+	e := encoder{b: dst, flexible: version >= 9}
+	e.count(len(r.req.Topics))
+	all := r.all
+	for i := range r.req.Topics {
+		t := &r.req.Topics[i]
+		if version >= 13 {
+			e.b = append(e.b, t.TopicID[:]...)
+		} else {
+			e.string(t.Topic)
+		}
+		e.count(len(t.Partitions))
+		for range t.Partitions {
+			r.encode(&e, &all[0])
+			all = all[1:]
+		}
+		e.tags()
 	}
-	b.logUnexpected("produce failed", p.err)
-	r.ErrorCode, r.ErrorMessage = protocol.Code(p.err), protocol.Message(p.err)
-	var invalid *record.Invalid
-	if errors.As(p.err, &invalid) && invalid.Record >= 0 {
-		r.ErrorRecords = rejected(invalid)
+	e.int32(0) // throttle time
+	e.tags()
+	return e.b, nil
+}
+
+// encode appends the answer of one partition.
+func (r *produceReply) encode(e *encoder, p *producing) {
+	version := r.req.Version
+	done := p.done
+	if p.err != nil {
+		r.b.logUnexpected("produce failed", p.err)
+		done = replication.Appended{BaseOffset: -1, LogAppendTime: -1, LogStartOffset: -1}
 	}
-	if version < 10 || r.ErrorCode != kerr.NotLeaderForPartition.Code || p.partition == nil {
-		return
+	code := protocol.Code(p.err)
+	e.int32(p.number)
+	e.int16(code)
+	e.int64(done.BaseOffset)
+	e.int64(done.LogAppendTime)
+	if version >= 5 {
+		e.int64(done.LogStartOffset)
 	}
-	if l := p.partition.Leadership(); l.Leader >= 0 {
-		r.CurrentLeader.LeaderID, r.CurrentLeader.LeaderEpoch = l.Leader, l.Epoch
+	if version >= 8 {
+		e.rejected(p.err)
+		e.nullable(protocol.Message(p.err))
 	}
+	if version >= 10 && code == kerr.NotLeaderForPartition.Code && p.partition != nil {
+		if l := p.partition.Leadership(); l.Leader >= 0 {
+			e.pairTag(0, func() { e.int32(l.Leader); e.int32(l.Epoch) })
+			return
+		}
+	}
+	e.tags()
 }
 
 // rejected names the records for which a batch was refused (KIP-467).
-func rejected(invalid *record.Invalid) []kmsg.ProduceResponseTopicPartitionErrorRecord {
-	named := make([]kmsg.ProduceResponseTopicPartitionErrorRecord, 1+len(invalid.More))
-	named[0].RelativeOffset, named[0].ErrorMessage = invalid.Record, &invalid.Reason
-	for i := range invalid.More {
-		named[i+1].RelativeOffset, named[i+1].ErrorMessage = invalid.More[i].Record, &invalid.More[i].Reason
+func (e *encoder) rejected(err error) {
+	var invalid *record.Invalid
+	if err == nil || !errors.As(err, &invalid) || invalid.Record < 0 {
+		e.count(0)
+		return
 	}
-	return named
+	e.count(1 + len(invalid.More))
+	e.rejectedRecord(invalid.Record, invalid.Reason)
+	for _, more := range invalid.More {
+		e.rejectedRecord(more.Record, more.Reason)
+	}
+}
+
+func (e *encoder) rejectedRecord(number int32, reason string) {
+	e.int32(number)
+	e.string(reason)
+	e.tags()
 }

@@ -3,6 +3,8 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -49,10 +51,23 @@ type fetchReply struct {
 	items     []fetchItem
 	failure   error // of the whole request
 
+	chosen []*fetchItem      // those that are answered
+	moved  []<-chan struct{} // what wait waits for
+
 	// measured is how many bytes the last reading found, -1 before; sizes are
 	// those of the logs then.
 	measured int
 	sizes    int64
+}
+
+// fetchReplies holds those that were encoded, for the room of their lists.
+var fetchReplies = sync.Pool{New: func() any { return new(fetchReply) }}
+
+// emptyFetch lets a request be used again.
+func emptyFetch(r *kmsg.FetchRequest) {
+	clear(r.Topics)
+	clear(r.ForgottenTopics)
+	*r = kmsg.FetchRequest{Topics: r.Topics[:0], ForgottenTopics: r.ForgottenTopics[:0]}
 }
 
 // fetch: v4-18
@@ -66,10 +81,9 @@ type fetchReply struct {
 //
 // Versions: v4 isolation level; v5 log start; v7 sessions (KIP-227); v9 leader epochs (KIP-320); v11 rack (KIP-392); v12 diverging epoch; v13 topic ids (KIP-516); v15 replica state; v16 node endpoints (KIP-951).
 func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Reply, error) {
-	r := &fetchReply{
-		b: b, version: req.Version, committed: req.IsolationLevel == readCommitted, measured: -1,
-		maxBytes: int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes)),
-	}
+	r := fetchReplies.Get().(*fetchReply)
+	r.b, r.version, r.committed, r.measured = b, req.Version, req.IsolationLevel == readCommitted, -1
+	r.maxBytes = int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes))
 	r.minBytes = min(int(req.MinBytes), r.maxBytes) // as KafkaApis does: more never comes
 	r.maxBytes = min(r.maxBytes, max(r.minBytes, replyLimit(b.server.writing.Load())))
 	f, err := b.sessions.begin(req, b.settings().fetchSessionSlots)
@@ -78,7 +92,7 @@ func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Re
 		return r, nil
 	}
 	r.fetching = f
-	r.items = make([]fetchItem, len(f.parts))
+	r.items = slices.Grow(r.items, len(f.parts))[:len(f.parts)]
 	if req.ReplicaID >= 0 || req.ReplicaState.ID >= 0 {
 		r.refuseAll(fmt.Errorf("a client is no replica: %w", kerr.NotLeaderForPartition))
 		return r, nil
@@ -115,11 +129,10 @@ func (r *fetchReply) refuseAll(err error) {
 // wait looks at the partitions until the answer is worth sending.
 func (r *fetchReply) wait(ctx context.Context, maxWait time.Duration) {
 	var timer *time.Timer
-	var moved []<-chan struct{}
 	began := time.Now()
 	for {
 		set := r.b.topics.load()
-		moved = moved[:0]
+		r.moved = r.moved[:0]
 		waits := maxWait > 0
 		for i, part := range r.fetching.parts {
 			item := &r.items[i]
@@ -130,21 +143,21 @@ func (r *fetchReply) wait(ctx context.Context, maxWait time.Duration) {
 			}
 			if waits {
 				park(ctx, item.partition, min(maxWait, parkTime)-time.Since(began))
-				moved = append(moved, item.partition.Moved())
+				r.moved = append(r.moved, item.partition.Moved())
 			}
 			r.look(item)
 			if item.err != nil || item.diverging {
 				waits = false
 			}
 		}
-		if !waits || len(moved) == 0 || r.enough() {
+		if !waits || len(r.moved) == 0 || r.enough() {
 			return
 		}
 		if timer == nil {
 			timer = time.NewTimer(maxWait)
 			defer timer.Stop()
 		}
-		if !waitAny(ctx, timer, moved) {
+		if !waitAny(ctx, timer, r.moved) {
 			return
 		}
 	}

@@ -11,8 +11,8 @@ import (
 // version. ApiVersions, the dispatcher, docs/apis.md and the sweep test follow.
 func (b *Broker) apis() []protocol.API {
 	return []protocol.API{
-		protocol.OnReply(0, 13, b.produce), // v0-2 are offered and not served (KAFKA-18659)
-		protocol.OnReply(4, 18, b.fetch),
+		protocol.OnReply(0, 13, emptyProduce, b.produce), // v0-2 are offered and not served (KAFKA-18659)
+		protocol.OnReply(4, 18, emptyFetch, b.fetch),
 		protocol.On(1, 11, b.listOffsets),
 		protocol.On(0, 13, b.handleMetadata),
 		protocol.On(2, 10, b.offsetCommit),

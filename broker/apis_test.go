@@ -20,13 +20,13 @@ import (
 var golden = flag.Bool("golden", false, "rewrite the golden files")
 
 // open starts a broker in memory, with one partition for each internal topic.
-func open(t *testing.T, static map[string]string) (*Broker, *memnet.Network) {
+func open(t testing.TB, static map[string]string) (*Broker, *memnet.Network) {
 	t.Helper()
 	return openOn(t, vfs.NewMem(), static)
 }
 
 // openOn is open on a disk of the caller's.
-func openOn(t *testing.T, disk vfs.FS, static map[string]string) (*Broker, *memnet.Network) {
+func openOn(t testing.TB, disk vfs.FS, static map[string]string) (*Broker, *memnet.Network) {
 	t.Helper()
 	network := memnet.New()
 	all := map[string]string{"offsets.topic.num.partitions": "1", "transaction.state.log.num.partitions": "1", "group.initial.rebalance.delay.ms": "0"}

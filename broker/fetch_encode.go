@@ -15,18 +15,23 @@ import (
 // AppendTo encodes the answer. Records are read from the log to their place in
 // the frame: a Fetch copies them once from the disk's cache and once to the socket.
 func (r *fetchReply) AppendTo(dst []byte) ([]byte, error) {
-	defer r.b.sessions.end(r.fetching, r.sentRecords)
-	chosen := r.chosen()
-	e := fetchEncoder{b: r.grow(dst), flexible: r.version >= 12}
+	defer r.release()
+	r.choose()
+	e := encoder{b: r.grow(dst), flexible: r.version >= 12}
 	e.int32(0) // throttle time
 	if r.version >= 7 {
 		e.int16(protocol.Code(r.failure))
 		e.int32(r.fetching.id)
 	}
-	groups := groupByTopic(chosen)
-	e.count(len(groups))
+	groups := 0
+	for rest := r.chosen; len(rest) > 0; rest = rest[sameTopic(rest):] {
+		groups++
+	}
+	e.count(groups)
 	left, total := r.maxBytes, 0
-	for _, group := range groups {
+	for rest := r.chosen; len(rest) > 0; {
+		group := rest[:sameTopic(rest)]
+		rest = rest[len(group):]
 		if key := group[0].part.key; r.version >= 13 {
 			e.b = append(e.b, key.id[:]...)
 		} else {
@@ -44,38 +49,38 @@ func (r *fetchReply) AppendTo(dst []byte) ([]byte, error) {
 	return e.b, nil
 }
 
-// sentRecords says whether the answer held records of the ith partition.
-func (r *fetchReply) sentRecords(i int) bool { return r.items[i].sent > 0 }
+// release gives the session and the reply back.
+func (r *fetchReply) release() {
+	r.b.sessions.end(r.fetching, func(i int) bool { return r.items[i].sent > 0 })
+	clear(r.items)
+	clear(r.chosen)
+	clear(r.moved)
+	*r = fetchReply{items: r.items[:0], chosen: r.chosen[:0], moved: r.moved[:0]}
+	fetchReplies.Put(r)
+}
 
-// chosen lists the items to answer: all, or in an incremental session those
+// choose lists the items to answer: all, or in an incremental session those
 // that have something to tell.
-func (r *fetchReply) chosen() []*fetchItem {
-	chosen := make([]*fetchItem, 0, len(r.items))
+func (r *fetchReply) choose() {
 	for i := range r.items {
 		item := &r.items[i]
 		part := item.part
 		news := item.err != nil || item.diverging || item.available() || !part.told ||
 			part.highWatermark != item.highWatermark || part.startTold != item.start
 		if news || !r.fetching.incremental {
-			chosen = append(chosen, item)
+			r.chosen = append(r.chosen, item)
 		}
 	}
-	return chosen
 }
 
-// groupByTopic cuts the list where the topic changes. The order stays, so a
-// topic may come twice, as in Kafka.
-func groupByTopic(items []*fetchItem) [][]*fetchItem {
-	var groups [][]*fetchItem
-	for len(items) > 0 {
-		n := 1
-		for n < len(items) && items[n].part.key.name == items[0].part.key.name && items[n].part.key.id == items[0].part.key.id {
-			n++
-		}
-		groups = append(groups, items[:n])
-		items = items[n:]
+// sameTopic counts the items at the front that are of one topic. The order stays
+// as it is, so a topic may come twice, as in Kafka.
+func sameTopic(items []*fetchItem) int {
+	n := 1
+	for n < len(items) && items[n].part.key.name == items[0].part.key.name && items[n].part.key.id == items[0].part.key.id {
+		n++
 	}
-	return groups
+	return n
 }
 
 // grow exchanges dst for a pooled buffer that probably holds the whole answer.
@@ -99,7 +104,7 @@ func (r *fetchReply) grow(dst []byte) []byte {
 }
 
 // encodePart appends one partition's answer and notes what was told.
-func (r *fetchReply) encodePart(e *fetchEncoder, item *fetchItem, left int, first bool) {
+func (r *fetchReply) encodePart(e *encoder, item *fetchItem, left int, first bool) {
 	at := len(e.b)
 	ok := item.err == nil
 	r.encodeHead(e, item)
@@ -119,7 +124,7 @@ func (r *fetchReply) encodePart(e *fetchEncoder, item *fetchItem, left int, firs
 }
 
 // encodeHead appends what comes before the aborted transactions.
-func (r *fetchReply) encodeHead(e *fetchEncoder, item *fetchItem) {
+func (r *fetchReply) encodeHead(e *encoder, item *fetchItem) {
 	e.int32(item.part.key.partition)
 	e.int16(protocol.Code(item.err))
 	hw, lso, start := item.highWatermark, item.lastStable, item.start
@@ -136,7 +141,7 @@ func (r *fetchReply) encodeHead(e *fetchEncoder, item *fetchItem) {
 // encodeRecords appends the aborted transactions and the records. The records
 // are read first, since they decide how far the list must reach; a list that is
 // not empty then moves them up.
-func (r *fetchReply) encodeRecords(e *fetchEncoder, item *fetchItem, left int, first bool) {
+func (r *fetchReply) encodeRecords(e *encoder, item *fetchItem, left int, first bool) {
 	at := len(e.b)
 	e.aborted(nil, r.committed)
 	if r.version >= 11 {
@@ -180,7 +185,7 @@ func abortedWithin(item *fetchItem, records []byte) ([]log.AbortedTxn, error) {
 }
 
 // encodeTags appends the tagged fields of a partition (v12+).
-func (r *fetchReply) encodeTags(e *fetchEncoder, item *fetchItem) {
+func (r *fetchReply) encodeTags(e *encoder, item *fetchItem) {
 	if !e.flexible {
 		return
 	}
@@ -212,53 +217,9 @@ func (b *Broker) readError(item *fetchItem, err error) error {
 	return fmt.Errorf("%w: %w", err, kerr.KafkaStorageError)
 }
 
-// A fetchEncoder appends Kafka's types, compact ones where flexible (KIP-482).
-type fetchEncoder struct {
-	b        []byte
-	flexible bool
-}
-
-func (e *fetchEncoder) int16(v int16) { e.b = binary.BigEndian.AppendUint16(e.b, uint16(v)) }
-func (e *fetchEncoder) int32(v int32) { e.b = binary.BigEndian.AppendUint32(e.b, uint32(v)) }
-func (e *fetchEncoder) int64(v int64) { e.b = binary.BigEndian.AppendUint64(e.b, uint64(v)) }
-
-// count begins an array; -1 is null.
-func (e *fetchEncoder) count(n int) {
-	if e.flexible {
-		e.b = binary.AppendUvarint(e.b, uint64(n+1))
-	} else {
-		e.int32(int32(n))
-	}
-}
-
-func (e *fetchEncoder) string(s string) {
-	if e.flexible {
-		e.b = binary.AppendUvarint(e.b, uint64(len(s)+1))
-	} else {
-		e.int16(int16(len(s)))
-	}
-	e.b = append(e.b, s...)
-}
-
-// tags appends an empty tag section.
-func (e *fetchEncoder) tags() {
-	if e.flexible {
-		e.b = append(e.b, 0)
-	}
-}
-
-// pairTag appends a tag section with one struct of fixed size in it.
-func (e *fetchEncoder) pairTag(tag byte, body func()) {
-	e.b = append(e.b, 1, tag, 0)
-	at := len(e.b)
-	body()
-	e.tags()
-	e.b[at-1] = byte(len(e.b) - at)
-}
-
 // aborted appends the list of aborted transactions: null for readers of
 // uncommitted data, who need none.
-func (e *fetchEncoder) aborted(list []log.AbortedTxn, committed bool) {
+func (e *encoder) aborted(list []log.AbortedTxn, committed bool) {
 	if !committed {
 		e.count(-1)
 		return
@@ -272,17 +233,17 @@ func (e *fetchEncoder) aborted(list []log.AbortedTxn, committed bool) {
 }
 
 // insertAborted puts a list in the place of the empty one at at.
-func (e *fetchEncoder) insertAborted(at int, list []log.AbortedTxn) {
+func (e *encoder) insertAborted(at int, list []log.AbortedTxn) {
 	if len(list) == 0 {
 		return
 	}
-	filled := fetchEncoder{flexible: e.flexible}
+	filled := encoder{flexible: e.flexible}
 	filled.aborted(list, true)
 	e.b = slices.Replace(e.b, at, at+e.emptyListSize(), filled.b...)
 }
 
 // emptyListSize is the size of a list without elements.
-func (e *fetchEncoder) emptyListSize() int {
+func (e *encoder) emptyListSize() int {
 	if e.flexible {
 		return 1
 	}
@@ -290,7 +251,7 @@ func (e *fetchEncoder) emptyListSize() int {
 }
 
 // emptyRecords appends what follows the head when there are no records.
-func (e *fetchEncoder) emptyRecords(version int16, committed bool) {
+func (e *encoder) emptyRecords(version int16, committed bool) {
 	e.aborted(nil, committed)
 	if version >= 11 {
 		e.int32(-1) // preferred read replica
@@ -299,7 +260,7 @@ func (e *fetchEncoder) emptyRecords(version int16, committed bool) {
 }
 
 // lengthSize is how many bytes the length of records probably takes.
-func (e *fetchEncoder) lengthSize(guess int) int {
+func (e *encoder) lengthSize(guess int) int {
 	if !e.flexible {
 		return 4
 	}
@@ -308,7 +269,7 @@ func (e *fetchEncoder) lengthSize(guess int) int {
 
 // putLength writes the length of the records that begin at begin into the
 // prefix bytes before them; if it needs another number of bytes, they move.
-func (e *fetchEncoder) putLength(begin, prefix, length int) {
+func (e *encoder) putLength(begin, prefix, length int) {
 	if !e.flexible {
 		binary.BigEndian.PutUint32(e.b[begin-4:], uint32(length))
 		return

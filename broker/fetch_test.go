@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,7 @@ import (
 )
 
 // ask serves one request and decodes the answer.
-func ask[R kmsg.Response](t *testing.T, b *Broker, r kmsg.Request, as R) R {
+func ask[R kmsg.Response](t testing.TB, b *Broker, r kmsg.Request, as R) R {
 	t.Helper()
 	frame := kmsg.NewRequestFormatter().AppendRequest(nil, r, 1)
 	reply, err := b.table.Serve(connected(t.Context()), frame[4:], nil)
@@ -79,7 +80,7 @@ func getting(version int16, topic *topic, offsets ...int64) *kmsg.FetchRequest {
 	return r
 }
 
-func withTopic(t *testing.T, b *Broker, name string, partitions int32) *topic {
+func withTopic(t testing.TB, b *Broker, name string, partitions int32) *topic {
 	t.Helper()
 	if err := b.EnsureTopic(t.Context(), name, partitions); err != nil {
 		t.Fatal(err)
@@ -276,16 +277,18 @@ func TestFetchOfADeletedTopicIsAnswered(t *testing.T) {
 		r := getting(18, topic, 0)
 		r.MaxWaitMillis = 60_000
 		began := time.Now()
-		go func() {
+		var deleting sync.WaitGroup
+		deleting.Go(func() {
 			time.Sleep(time.Second)
 			if err := b.metadata.DeleteTopic(context.WithoutCancel(t.Context()), topic.ID); err != nil {
 				t.Error(err)
 			}
-		}()
+		})
 		got := ask(t, b, r, kmsg.NewPtrFetchResponse()).Topics[0].Partitions[0]
 		if took := time.Since(began); took != time.Second || got.ErrorCode != kerr.UnknownTopicID.Code {
 			t.Errorf("answered after %v with %v", took, kerr.ErrorForCode(got.ErrorCode))
 		}
+		deleting.Wait()
 	})
 }
 
@@ -295,13 +298,13 @@ func TestAbortedTransactionsStandBeforeTheRecords(t *testing.T) {
 	list := []log.AbortedTxn{{ProducerID: 7, FirstOffset: 1}, {ProducerID: 8, FirstOffset: 3}}
 	records := bytes.Repeat([]byte{9}, 300)
 	for _, version := range []int16{4, 11, 12} {
-		e := fetchEncoder{flexible: version >= 12}
+		e := encoder{flexible: version >= 12}
 		at := len(e.b)
 		e.aborted(nil, true)
 		e.b = append(e.b, records...)
 		empty := e.emptyListSize()
 		e.insertAborted(at, list)
-		var want fetchEncoder
+		var want encoder
 		want.flexible = e.flexible
 		want.aborted(list, true)
 		want.b = append(want.b, records...)
@@ -316,7 +319,7 @@ func TestAbortedTransactionsStandBeforeTheRecords(t *testing.T) {
 func TestRecordLengthIsMinimal(t *testing.T) {
 	for _, guess := range []int{0, 100, 1 << 14, 1 << 22} {
 		for _, length := range []int{0, 1, 126, 127, 128, 16382, 16383, 1 << 15} {
-			e := fetchEncoder{flexible: true, b: []byte("head")}
+			e := encoder{flexible: true, b: []byte("head")}
 			prefix := e.lengthSize(guess)
 			e.b = append(e.b, make([]byte, prefix)...)
 			begin := len(e.b)

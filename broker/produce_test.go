@@ -1,13 +1,16 @@
 package broker
 
 import (
+	"bytes"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol"
 	"github.com/oncelog/oncelog/protocol/record"
+	"github.com/oncelog/oncelog/replication"
 )
 
 // hard-07: when the guard of a batch is gone by the time of its append, Produce
@@ -33,7 +36,7 @@ func TestHard07GuardGoneBeforeTheAppend(t *testing.T) {
 		batch := batchOf(record.BuilderOptions{ProducerID: got.ProducerID, ProducerEpoch: got.ProducerEpoch, Transactional: true}, "a")
 		p := producing{topic: topic, partition: topic.partitions[0], batch: batch}
 		p.guard = p.partition.Guard(got.ProducerID + 1) // another's, as good as one that a marker destroyed
-		b.appendOne(t.Context(), req, &p)
+		b.appendOne(t.Context(), req, time.Time{}, &p)
 		if code := protocol.Code(p.err); code != c.want {
 			t.Errorf("v%d: %v, want code %d", c.version, p.err, c.want)
 		}
@@ -66,6 +69,52 @@ func TestProduceNamesEachRejectedRecord(t *testing.T) {
 	for i, e := range got.ErrorRecords {
 		if e.RelativeOffset != int32(i) || e.ErrorMessage == nil {
 			t.Errorf("record %d: %+v", i, e)
+		}
+	}
+}
+
+// Our own encoder and kmsg's decoder agree at every version, with all that an
+// answer may hold.
+func TestProduceAnswersAtEveryVersion(t *testing.T) {
+	b, _ := open(t, nil)
+	topic := withTopic(t, b, "t", 1)
+	invalid := &record.Invalid{Record: 2, Reason: "no key", Err: kerr.InvalidRecord, More: []record.Rejected{{Record: 5, Reason: "late"}}}
+	for version := int16(3); version <= 13; version++ {
+		req := kmsg.NewPtrProduceRequest()
+		req.Version = version
+		req.Topics = []kmsg.ProduceRequestTopic{
+			{Topic: "t", TopicID: topic.ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: 0}, {Partition: 1}}},
+			{Topic: "u", TopicID: topic.ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: 7}}},
+		}
+		r := b.newProduceReply(req)
+		r.all[0].done = replication.Appended{BaseOffset: 11, LogAppendTime: 12, LogStartOffset: 13}
+		r.all[1].err = invalid
+		r.all[2].err, r.all[2].partition = kerr.NotLeaderForPartition, topic.partitions[0]
+		body, err := r.AppendTo(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := kmsg.NewPtrProduceResponse()
+		got.Version = version
+		if err := got.ReadFrom(body); err != nil {
+			t.Fatalf("v%d: %v", version, err)
+		}
+		if again := got.AppendTo(nil); !bytes.Equal(again, body) {
+			t.Errorf("v%d: the answer encodes to other bytes", version)
+		}
+		stored, rejected, moved := got.Topics[0].Partitions[0], got.Topics[0].Partitions[1], got.Topics[1].Partitions[0]
+		if stored.ErrorCode != 0 || stored.BaseOffset != 11 || stored.LogAppendTime != 12 || version >= 5 && stored.LogStartOffset != 13 {
+			t.Errorf("v%d: %+v", version, stored)
+		}
+		if rejected.ErrorCode != kerr.InvalidRecord.Code || rejected.BaseOffset != -1 || version >= 8 && (len(rejected.ErrorRecords) != 2 || *rejected.ErrorRecords[1].ErrorMessage != "late" || rejected.ErrorMessage == nil) {
+			t.Errorf("v%d: %+v", version, rejected)
+		}
+		leader := int32(-1)
+		if version >= 10 {
+			leader = b.nodeID()
+		}
+		if moved.Partition != 7 || moved.ErrorCode != kerr.NotLeaderForPartition.Code || moved.CurrentLeader.LeaderID != leader {
+			t.Errorf("v%d: %+v", version, moved)
 		}
 	}
 }

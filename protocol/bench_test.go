@@ -23,7 +23,7 @@ func (p produceReply) AppendTo(dst []byte) ([]byte, error) {
 
 // produceTable decodes and validates as a broker does, and stores nothing.
 func produceTable(b *testing.B) *Table {
-	table, err := NewTable(OnReply(0, 13, func(_ context.Context, r *kmsg.ProduceRequest) (Reply, error) {
+	table, err := NewTable(OnReply(0, 13, emptyProduce, func(_ context.Context, r *kmsg.ProduceRequest) (Reply, error) {
 		for i := range r.Topics {
 			for j := range r.Topics[i].Partitions {
 				p := &r.Topics[i].Partitions[j]

@@ -22,7 +22,8 @@ func parseHeader(frame []byte) (r Request, rest []byte, err error) {
 	return r, frame[minFrame:], nil
 }
 
-// parseClientID reads the nullable string that follows the correlation id.
+// parseClientID reads the nullable string that follows the correlation id. r.Conn
+// is known.
 func parseClientID(r *Request, rest []byte) ([]byte, error) {
 	if len(rest) < 2 {
 		return nil, fmt.Errorf("request header ends before the client id: %w", ErrClose)
@@ -35,8 +36,7 @@ func parseClientID(r *Request, rest []byte) ([]byte, error) {
 	if size == -1 {
 		return rest, nil
 	}
-	id := string(rest[:size])
-	r.ClientID = &id
+	r.ClientID = r.Conn.clientID(rest[:size])
 	return rest[size:], nil
 }
 

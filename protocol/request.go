@@ -3,6 +3,7 @@ package protocol
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 )
 
@@ -15,6 +16,7 @@ type Conn struct {
 
 	principal atomic.Pointer[string]
 	software  atomic.Pointer[Software]
+	client    atomic.Pointer[string] // the last client id
 }
 
 // Software is what a client says about itself in ApiVersions v3 (KIP-511).
@@ -43,6 +45,21 @@ func (c *Conn) Software() Software {
 // SetSoftware notes what ApiVersions told.
 func (c *Conn) SetSoftware(s Software) { c.software.Store(&s) }
 
+// clientID is a client id as a string: one connection sends the same with every
+// request, and it is made only once.
+func (c *Conn) clientID(name []byte) *string {
+	if c == nil {
+		id := string(name)
+		return &id
+	}
+	if last := c.client.Load(); last != nil && *last == string(name) {
+		return last
+	}
+	id := string(name)
+	c.client.Store(&id)
+	return &id
+}
+
 // A Request is the header of the request that is being served. It must not be
 // changed.
 type Request struct {
@@ -69,11 +86,15 @@ func WithConn(ctx context.Context, c *Conn) context.Context {
 
 type requestKey struct{}
 
-// requestContext carries one Request with a single allocation.
+// requestContext carries one Request with a single allocation, or none where a
+// row gives it back (OnReply).
 type requestContext struct {
 	context.Context
 	request Request
 }
+
+// contexts holds those that no handler uses any more.
+var contexts = sync.Pool{New: func() any { return new(requestContext) }}
 
 // Value finds the Request, and the Conn without a walk up the contexts.
 func (c *requestContext) Value(key any) any {

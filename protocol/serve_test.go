@@ -19,11 +19,13 @@ type body string
 
 func (b body) AppendTo(dst []byte) ([]byte, error) { return append(dst, b...), nil }
 
+func emptyProduce(r *kmsg.ProduceRequest) { *r = kmsg.ProduceRequest{Topics: r.Topics[:0]} }
+
 // testTable has all of the shapes that matter, with handlers that do nothing.
 func testTable(t testing.TB) *Table {
 	t.Helper()
 	table, err := NewTable(
-		OnReply(0, 13, func(_ context.Context, r *kmsg.ProduceRequest) (Reply, error) {
+		OnReply(0, 13, emptyProduce, func(_ context.Context, r *kmsg.ProduceRequest) (Reply, error) {
 			if r.Acks == 0 {
 				return nil, nil
 			}

@@ -109,6 +109,7 @@ func (t *Table) Serve(ctx context.Context, frame, dst []byte) ([]byte, error) {
 	if a == nil || request.Version < 0 || (request.Key != keyApiVersions && !a.serves(request.Version)) {
 		return nil, fmt.Errorf("api key %d v%d is not served: %w", request.Key, request.Version, ErrClose)
 	}
+	request.Conn = connFrom(ctx)
 	if rest, err = parseClientID(&request, rest); err != nil {
 		return nil, err
 	}
@@ -123,8 +124,13 @@ func (t *Table) Serve(ctx context.Context, frame, dst []byte) ([]byte, error) {
 	if !a.serves(request.Version) {
 		return finish(a.notServed(dst), start)
 	}
-	request.Conn = connFrom(ctx)
-	reply, err := t.handle(&requestContext{Context: ctx, request: request}, a, rest, dst)
+	c := contexts.Get().(*requestContext)
+	c.Context, c.request = ctx, request
+	reply, err := t.handle(c, a, rest, dst)
+	if a.transient {
+		*c = requestContext{}
+		contexts.Put(c)
+	}
 	if err != nil || reply == nil {
 		return nil, err
 	}

@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"time"
+
 	"github.com/oncelog/oncelog/log"
 	"github.com/oncelog/oncelog/protocol/record"
 )
@@ -37,7 +39,8 @@ type proposal struct {
 	marker    *log.Marker // set: data is its control batch, judged by hard-12
 	epoch     int32       // the only leader epoch it may be stored in; 0: any
 	acks      int16
-	minInSync int // voters that must hold it; 0: the majority that commits it
+	minInSync int       // voters that must hold it; 0: the majority that commits it
+	deadline  time.Time // of the caller's wait; zero: none
 
 	// How it goes. Guarded by order.mu, but for the check's results: those
 	// belong to the holder of the turn while the phase is taken.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -61,7 +62,8 @@ type order struct {
 	moved    chan struct{} // the view moved
 	progress chan struct{} // a follower came forward, or the leadership ended
 
-	view atomic.Pointer[view]
+	view   atomic.Pointer[view]
+	timers sync.Pool // of *time.Timer; of one order, since a timer never leaves the bubble of its test
 }
 
 // A view is what readers see of a partition, replaced as a whole.
@@ -102,9 +104,17 @@ func (o *order) submit(q *proposal) {
 }
 
 // await returns when q is answered. It gives up on a queue or a commit when
-// ctx ends, never on a round: there the batch belongs to the store.
+// ctx ends or the deadline comes, never on a round: there the batch belongs to the
+// store.
 func (o *order) await(ctx context.Context, q *proposal) {
 	done := ctx.Done()
+	var late <-chan time.Time
+	if !q.deadline.IsZero() {
+		timer := o.timer(time.Until(q.deadline))
+		defer o.timers.Put(timer)
+		defer timer.Stop()
+		late = timer.C
+	}
 	for {
 		closes, answered := o.look(q)
 		if closes {
@@ -119,8 +129,19 @@ func (o *order) await(ctx context.Context, q *proposal) {
 		case <-done:
 			done = nil
 			o.expire(q, ctx.Err())
+		case <-late:
+			o.expire(q, context.DeadlineExceeded)
 		}
 	}
+}
+
+// timer takes one that was used before, if there is one.
+func (o *order) timer(d time.Duration) *time.Timer {
+	if timer, ok := o.timers.Get().(*time.Timer); ok {
+		timer.Reset(d)
+		return timer
+	}
+	return time.NewTimer(d)
 }
 
 // look tells what the caller of q must do: start the next round, or return.
