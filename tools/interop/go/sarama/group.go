@@ -150,6 +150,7 @@ func (t *transformer) Attempt(ctx context.Context, commit bool, f func(cells.Rec
 	for p, offset := range t.member.next {
 		offsets = append(offsets, &sarama.PartitionOffsetMetadata{Partition: p, Offset: offset})
 	}
+	// sarama keeps the offsets until the commit: an abort never sends them.
 	if err := t.producer.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{t.from: offsets}, t.group); err != nil {
 		return nil, fmt.Errorf("send offsets: %w", err)
 	}

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	stdlog "log"
@@ -33,13 +34,14 @@ func open(bootstrap string) (cells.Library, error) {
 	return library{client, admin}, err
 }
 
-// trouble passes on what would be a warning, for sarama's log has no levels.
+// trouble passes on what would be a warning, for sarama's log has no levels. A consumer that is closed may find that
+// it has closed its own connection; that is nothing.
 type trouble struct{}
 
 var words = regexp.MustCompile(`(?i)kafka server|error|fail|unable|unknown|retry|abandon|not available|leaderless|timed? ?out|unexpected|EOF`)
 
 func (trouble) Write(line []byte) (int, error) {
-	if words.Match(line) {
+	if words.Match(line) && !bytes.Contains(line, []byte(sarama.ErrNotConnected.Error())) {
 		return os.Stderr.Write(line)
 	}
 	return len(line), nil
