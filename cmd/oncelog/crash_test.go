@@ -107,7 +107,7 @@ func (c *crash) round(n int) {
 	}
 	if n%3 == 1 {
 		for range 1 + c.random.IntN(3) {
-			c.killStart(time.Duration(c.random.Int64N(int64(c.took))))
+			c.killStart(time.Duration(c.random.Int64N(int64(min(c.took, time.Second)))))
 		}
 	}
 	c.start(n%4 == 2)
@@ -143,10 +143,16 @@ func (c *crash) terminate() {
 	c.recorder.Add(verify.Event{Kind: verify.Kill})
 }
 
-// arguments of a broker on the folder and port of the test.
+// arguments of a broker on the folder and port of the test. Segments roll and
+// coordinators' logs are compacted all the time, so that kills meet that too.
 func (c *crash) arguments(fsync bool) []string {
-	args := []string{"serve", "--set", "log.dirs=" + c.dir, "--set", "listeners=PLAINTEXT://localhost:" + c.port,
-		"--set", "group.initial.rebalance.delay.ms=0"}
+	args := []string{"serve"}
+	for _, set := range []string{
+		"log.dirs=" + c.dir, "listeners=PLAINTEXT://localhost:" + c.port, "group.initial.rebalance.delay.ms=0",
+		"log.roll.ms=300", "log.cleaner.backoff.ms=50", "log.cleaner.min.cleanable.ratio=0.01",
+	} {
+		args = append(args, "--set", set)
+	}
 	if fsync {
 		args = append(args, "--set", "oncelog.fsync=always")
 	}

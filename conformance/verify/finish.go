@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -26,18 +24,18 @@ func (l *Load) Finish(ctx context.Context) error {
 	}
 	defer client.Close()
 	errs := []error{l.writers.stop(), l.leave(ctx)}
-	within := l.options.TransactionTimeout + settleSlack
-	l.recorder.Add(Event{Kind: Left, Topic: txnTopic, Within: within})
-	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", txnTopic) })
-	input, err := l.readTo(ctx, kgo.ReadCommitted(), txnTopic)
+	within := l.options.TransactionTimeout + l.options.Settle
+	l.recorder.Add(Event{Kind: Left, Topic: l.names.transactions, Within: within})
+	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", l.names.transactions) })
+	input, err := l.readTo(ctx, kgo.ReadCommitted(), l.names.transactions)
 	errs = append(errs, err)
 	l.await(ctx, func(t Tally) bool { return t.Transformed >= records(input) })
 	errs = append(errs, l.pipes.stop())
-	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", topics...) })
+	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", l.names.topics...) })
 	l.eventually(ctx, patience, func(ctx context.Context) bool { return l.lookAtGroups(ctx, client, "end") })
-	log, err := l.readTo(ctx, kgo.ReadUncommitted(), topics...)
+	log, err := l.readTo(ctx, kgo.ReadUncommitted(), l.names.topics...)
 	errs = append(errs, err)
-	view, err := l.readTo(ctx, kgo.ReadCommitted(), topics...)
+	view, err := l.readTo(ctx, kgo.ReadCommitted(), l.names.topics...)
 	errs = append(errs, err)
 	l.await(ctx, func(t Tally) bool { return t.ReadStable >= records(view) && t.Read-t.ReadStable >= len(log) })
 	errs = append(errs, l.followers.stop())
@@ -57,7 +55,7 @@ func (l *Load) Finish(ctx context.Context) error {
 // killed: only the timeout ends it.
 func (l *Load) leave(ctx context.Context) error {
 	const session = "left/0"
-	client, err := l.client(kgo.TransactionalID("verify-left"), kgo.TransactionTimeout(l.options.TransactionTimeout))
+	client, err := l.client(kgo.TransactionalID(l.options.Name+"-left"), kgo.TransactionTimeout(l.options.TransactionTimeout))
 	if err != nil {
 		return err
 	}
@@ -66,7 +64,7 @@ func (l *Load) leave(ctx context.Context) error {
 		return fmt.Errorf("open the transaction that is left: %w", err)
 	}
 	for p := range int32(partitionsOfTopic) {
-		e := Event{Topic: txnTopic, Partition: p, Value: fmt.Sprintf("%s#%d", session, p), Txn: session}
+		e := Event{Topic: l.names.transactions, Partition: p, Value: fmt.Sprintf("%s#%d", session, p), Txn: session}
 		l.send(ctx, client, session, e, func(error) {})
 	}
 	return client.Flush(ctx)
@@ -122,9 +120,7 @@ func endsOf(ctx context.Context, client *kgo.Client, isolation kgo.IsolationLeve
 // readTo reads topics from their beginning to the high watermark, or to the last
 // stable offset, by the isolation level.
 func (l *Load) readTo(ctx context.Context, isolation kgo.IsolationLevel, topics ...string) ([]Event, error) {
-	wanted := fromStart()
-	maps.DeleteFunc(wanted, func(topic string, _ map[int32]kgo.Offset) bool { return !slices.Contains(topics, topic) })
-	client, err := l.client(kgo.FetchIsolationLevel(isolation), kgo.ConsumePartitions(wanted), kgo.KeepControlRecords())
+	client, err := l.client(kgo.FetchIsolationLevel(isolation), kgo.ConsumePartitions(fromStart(topics)), kgo.KeepControlRecords())
 	if err != nil {
 		return nil, err
 	}

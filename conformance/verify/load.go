@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,18 +15,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// The topics and groups of a load.
-const (
-	plainTopic   = "verify-plain"        // idempotent producers
-	txnTopic     = "verify-transactions" // transactional producers
-	derivedTopic = "verify-derived"      // made from txnTopic by the group etlGroup
-	etlGroup     = "verify-etl"
-	plainGroup   = "verify-readers" // reads plainTopic and commits by itself
-	offsetsGroup = "verify-offsets" // has no members; transactors commit offsets of plainTopic for it
-)
-
-var topics = []string{plainTopic, txnTopic, derivedTopic}
-
 const partitionsOfTopic = 3
 
 // Options of a load.
@@ -33,11 +22,29 @@ type Options struct {
 	Brokers            []string      // where clients begin
 	TransactionTimeout time.Duration // of the transactional producers
 	Seed               uint64        // of what clients do; when is up to the machine
+	Settle             time.Duration // 0: 1 s; how long after its timeout a transaction that was left may still be seen
+	Name               string        // begins the name of every topic, group and transactional id; "": verify
 }
 
-// settleSlack is how long after its timeout a transaction that was left open
-// may still be seen.
-const settleSlack = time.Second
+// names are the topics and groups of a load.
+type names struct {
+	plain        string // topic of the idempotent producers
+	transactions string // topic of the transactional producers
+	derived      string // topic made from transactions by the group pipe
+	topics       []string
+	pipe         string // group
+	readers      string // group that reads plain and commits by itself
+	offsets      string // group without members; transactors commit offsets of plain for it
+}
+
+func namesOf(name string) names {
+	n := names{
+		plain: name + "-plain", transactions: name + "-transactions", derived: name + "-derived",
+		pipe: name + "-etl", readers: name + "-readers", offsets: name + "-offsets",
+	}
+	n.topics = []string{n.plain, n.transactions, n.derived}
+	return n
+}
 
 // A Load is a set of clients at work: idempotent producers, transactional ones
 // of both protocols (KIP-98, KIP-890), a pipeline that consumes, transforms and
@@ -50,6 +57,7 @@ const settleSlack = time.Second
 type Load struct {
 	options  Options
 	recorder *Recorder
+	names    names
 
 	writers, pipes, followers crew
 }
@@ -84,11 +92,12 @@ func (c *crew) stop() error {
 
 // Start makes the topics and starts the clients.
 func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
-	l := &Load{options: o, recorder: r}
+	o.Name, o.Settle = cmp.Or(o.Name, "verify"), cmp.Or(o.Settle, time.Second)
+	l := &Load{options: o, recorder: r, names: namesOf(o.Name)}
 	if err := l.createTopics(ctx); err != nil {
 		return nil, err
 	}
-	r.Add(Event{Kind: Pipeline, Group: etlGroup, Topic: txnTopic, To: derivedTopic})
+	r.Add(Event{Kind: Pipeline, Group: l.names.pipe, Topic: l.names.transactions, To: l.names.derived})
 	start := func(c *crew) context.Context {
 		inner, cancel := context.WithCancel(ctx)
 		c.cancel = cancel
@@ -116,7 +125,7 @@ func (l *Load) createTopics(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	created, err := kadm.NewClient(client).CreateTopics(ctx, partitionsOfTopic, -1, nil, topics...)
+	created, err := kadm.NewClient(client).CreateTopics(ctx, partitionsOfTopic, -1, nil, l.names.topics...)
 	if err != nil {
 		return fmt.Errorf("create the topics of the load: %w", err)
 	}

@@ -23,8 +23,8 @@ func (l *Load) member(group, topic string, options ...kgo.Opt) []kgo.Opt {
 // one transaction, as a member of a group.
 func (l *Load) transform(ctx context.Context, process string) error {
 	return sessions(ctx, process, func(name string) error {
-		s, err := kgo.NewGroupTransactSession(l.member(etlGroup, txnTopic,
-			kgo.TransactionalID("verify-"+process), kgo.TransactionTimeout(l.options.TransactionTimeout))...)
+		s, err := kgo.NewGroupTransactSession(l.member(l.names.pipe, l.names.transactions,
+			kgo.TransactionalID(l.options.Name+"-"+process), kgo.TransactionTimeout(l.options.TransactionTimeout))...)
 		if err != nil {
 			return err
 		}
@@ -52,7 +52,7 @@ func (l *Load) transformOnce(ctx context.Context, s *kgo.GroupTransactSession, s
 	}
 	i, failed := 0, make(chan error, fetches.NumRecords())
 	fetches.EachRecord(func(r *kgo.Record) {
-		e := Event{Topic: derivedTopic, Partition: r.Partition, Value: fmt.Sprintf("%s#%d", txn, i), Source: string(r.Value), Txn: txn}
+		e := Event{Topic: l.names.derived, Partition: r.Partition, Value: fmt.Sprintf("%s#%d", txn, i), Source: string(r.Value), Txn: txn}
 		l.send(ctx, s.Client(), session, e, func(err error) { failed <- err })
 		i++
 	})
@@ -62,7 +62,7 @@ func (l *Load) transformOnce(ctx context.Context, s *kgo.GroupTransactSession, s
 	}
 	for topic, partitions := range s.Client().UncommittedOffsets() {
 		for partition, at := range partitions {
-			l.recorder.Add(Event{Kind: Include, Process: session, Txn: txn, Group: etlGroup, Topic: topic, Partition: partition, Offset: at.Offset})
+			l.recorder.Add(Event{Kind: Include, Process: session, Txn: txn, Group: l.names.pipe, Topic: topic, Partition: partition, Offset: at.Offset})
 		}
 	}
 	l.recorder.Add(Event{Kind: End, Process: session, Txn: txn, Commit: !bad})
@@ -73,7 +73,7 @@ func (l *Load) transformOnce(ctx context.Context, s *kgo.GroupTransactSession, s
 
 // consume reads as a member of a group that commits by itself.
 func (l *Load) consume(ctx context.Context, process string) error {
-	client, err := kgo.NewClient(l.member(plainGroup, plainTopic)...)
+	client, err := kgo.NewClient(l.member(l.names.readers, l.names.plain)...)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ func (l *Load) consume(ctx context.Context, process string) error {
 		var asked []Event
 		for topic, partitions := range offsets {
 			for partition, at := range partitions {
-				e := Event{Kind: Commit, Process: process, Group: plainGroup, Topic: topic, Partition: partition, Offset: at.Offset}
+				e := Event{Kind: Commit, Process: process, Group: l.names.readers, Topic: topic, Partition: partition, Offset: at.Offset}
 				l.recorder.Add(e)
 				asked = append(asked, e)
 			}
@@ -106,7 +106,7 @@ func (l *Load) consume(ctx context.Context, process string) error {
 // follow reads every partition of every topic as it grows.
 func (l *Load) follow(ctx context.Context, process string, isolation kgo.IsolationLevel) error {
 	stable := isolation == kgo.ReadCommitted()
-	options := []kgo.Opt{kgo.FetchIsolationLevel(isolation), kgo.ConsumePartitions(fromStart()), kgo.ConsumeResetOffset(kgo.NoResetOffset())}
+	options := []kgo.Opt{kgo.FetchIsolationLevel(isolation), kgo.ConsumePartitions(fromStart(l.names.topics)), kgo.ConsumeResetOffset(kgo.NoResetOffset())}
 	if !stable {
 		options = append(options, kgo.KeepControlRecords())
 	}
@@ -132,8 +132,8 @@ func (l *Load) follow(ctx context.Context, process string, isolation kgo.Isolati
 	return nil
 }
 
-// fromStart is the beginning of every partition of the load.
-func fromStart() map[string]map[int32]kgo.Offset {
+// fromStart is the beginning of every partition of some topics of the load.
+func fromStart(topics []string) map[string]map[int32]kgo.Offset {
 	all := make(map[string]map[int32]kgo.Offset)
 	for _, topic := range topics {
 		all[topic] = make(map[int32]kgo.Offset)

@@ -26,7 +26,7 @@ func (l *Load) produce(ctx context.Context, process string, perSession int) erro
 		paced(ctx, 3*time.Millisecond, func() bool {
 			for range 1 + random.IntN(4) {
 				value := fmt.Sprintf("%s#%d", name, sent)
-				l.send(ctx, client, name, Event{Topic: plainTopic, Partition: random.Int32N(partitionsOfTopic), Value: value}, func(error) {})
+				l.send(ctx, client, name, Event{Topic: l.names.plain, Partition: random.Int32N(partitionsOfTopic), Value: value}, func(error) {})
 				sent++
 			}
 			return perSession == 0 || sent < perSession

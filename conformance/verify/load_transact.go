@@ -18,20 +18,20 @@ import (
 // its own.
 type transactor struct {
 	*Load
-	id        string
+	id        string // also begins the names of its sessions
 	partition int32
 	position  int64
 	random    *rand.Rand
-	options   []kgo.Opt
-	tv1       bool // speaks the first transaction protocol only (before KIP-890)
+	clients   []kgo.Opt // of its clients
+	tv1       bool      // speaks the first transaction protocol only (before KIP-890)
 }
 
 func (l *Load) transactor(partition int32, id string, tv1 bool, options ...kgo.Opt) *transactor {
 	if tv1 {
 		options = append(options, kgo.MaxVersions(kversion.V3_8_0()))
 	}
-	options = append(options, kgo.TransactionalID("verify-"+id), kgo.TransactionTimeout(l.options.TransactionTimeout))
-	return &transactor{Load: l, id: id, partition: partition, random: l.random(id), options: options, tv1: tv1}
+	options = append(options, kgo.TransactionalID(l.options.Name+"-"+id), kgo.TransactionTimeout(l.options.TransactionTimeout))
+	return &transactor{Load: l, id: id, partition: partition, random: l.random(id), clients: options, tv1: tv1}
 }
 
 // run runs transactions one after the other. After a failure, and now and then
@@ -39,7 +39,7 @@ func (l *Load) transactor(partition int32, id string, tv1 bool, options ...kgo.O
 // application would.
 func (t *transactor) run(ctx context.Context) error {
 	return sessions(ctx, t.id, func(name string) error {
-		client, err := t.client(t.options...)
+		client, err := t.client(t.clients...)
 		if err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func (t *transactor) transaction(ctx context.Context, client *kgo.Client, sessio
 	choice, offsets, count := t.random.IntN(100), t.random.IntN(2) == 0, 1+t.random.IntN(6)
 	results := make(chan error, count)
 	for i := range count {
-		e := Event{Topic: txnTopic, Partition: t.random.Int32N(partitionsOfTopic), Value: fmt.Sprintf("%s#%d", txn, i), Txn: txn}
+		e := Event{Topic: t.names.transactions, Partition: t.random.Int32N(partitionsOfTopic), Value: fmt.Sprintf("%s#%d", txn, i), Txn: txn}
 		t.send(ctx, client, session, e, func(err error) { results <- err })
 	}
 	if choice < 5 {
@@ -97,9 +97,9 @@ func (t *transactor) include(ctx context.Context, client *kgo.Client, session, t
 		return err
 	}
 	t.position++
-	t.recorder.Add(Event{Kind: Include, Process: session, Txn: txn, Group: offsetsGroup, Topic: plainTopic, Partition: t.partition, Offset: t.position})
+	t.recorder.Add(Event{Kind: Include, Process: session, Txn: txn, Group: t.names.offsets, Topic: t.names.plain, Partition: t.partition, Offset: t.position})
 	if add := kmsg.NewPtrAddOffsetsToTxnRequest(); t.tv1 {
-		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = "verify-"+t.id, id, epoch, offsetsGroup
+		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = t.options.Name+"-"+t.id, id, epoch, t.names.offsets
 		resp, err := add.RequestWith(ctx, client)
 		if err != nil {
 			return err
@@ -109,10 +109,10 @@ func (t *transactor) include(ctx context.Context, client *kgo.Client, session, t
 		}
 	}
 	commit := kmsg.NewPtrTxnOffsetCommitRequest()
-	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group, commit.Generation = "verify-"+t.id, id, epoch, offsetsGroup, -1
+	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group, commit.Generation = t.options.Name+"-"+t.id, id, epoch, t.names.offsets, -1
 	topic, partition := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
 	partition.Partition, partition.Offset = t.partition, t.position
-	topic.Topic, topic.Partitions = plainTopic, append(topic.Partitions, partition)
+	topic.Topic, topic.Partitions = t.names.plain, append(topic.Partitions, partition)
 	commit.Topics = append(commit.Topics, topic)
 	resp, err := commit.RequestWith(ctx, client)
 	if err != nil {

@@ -25,7 +25,7 @@ func (l *Load) watch(ctx context.Context) error {
 	paced(ctx, 20*time.Millisecond, func() bool {
 		looking, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		l.lookAtEnds(looking, client, "watcher", topics...)
+		l.lookAtEnds(looking, client, "watcher", l.names.topics...)
 		l.lookAtGroups(looking, client, "watcher")
 		l.askProducerID(looking, client)
 		return true
@@ -68,7 +68,7 @@ func (l *Load) lookAtEnds(ctx context.Context, client *kgo.Client, process strin
 // none such.
 func (l *Load) lookAtGroups(ctx context.Context, client *kgo.Client, process string) (settled bool) {
 	settled = true
-	for group, topic := range map[string]string{plainGroup: plainTopic, etlGroup: txnTopic, offsetsGroup: plainTopic} {
+	for group, topic := range map[string]string{l.names.readers: l.names.plain, l.names.pipe: l.names.transactions, l.names.offsets: l.names.plain} {
 		asked := l.recorder.Now()
 		offsets, err := kadm.NewClient(client).FetchOffsets(kadm.RequireStable(ctx), group)
 		if err != nil {
