@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -27,6 +28,8 @@ const autoCreateTime = 10 * time.Second
 //   - A topic that is created by asking is answered when its partitions have
 //     leaders, so that the client need not ask again.
 //   - A leader is named once it serves (hard-31).
+//   - When an id is given, names are not looked at: Kafka's AdminClient gives an
+//     empty one beside the id.
 //
 // Versions: v1 controller id; v2 cluster id; v4 auto creation may be refused; v7 leader epochs; v8 authorized operations; v10 topic ids (KIP-516); v12 names may be null; v13 top-level error (KIP-1102).
 func (b *Broker) handleMetadata(ctx context.Context, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
@@ -56,25 +59,32 @@ func (b *Broker) handleMetadata(ctx context.Context, req *kmsg.MetadataRequest, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, autoCreateTime)
 	defer cancel()
-	for _, asked := range req.Topics {
+	topics := req.Topics
+	if slices.ContainsFunc(topics, byID) {
+		topics = slices.DeleteFunc(slices.Clone(topics), func(asked kmsg.MetadataRequestTopic) bool { return !byID(asked) })
+	}
+	for _, asked := range topics {
 		resp.Topics = append(resp.Topics, b.metadataOf(ctx, req, asked))
 	}
 	return nil
 }
+
+// byID reports whether a topic is asked by its id.
+func byID(asked kmsg.MetadataRequestTopic) bool { return asked.TopicID != [16]byte{} }
 
 // metadataOf answers for one topic that was asked by name or id.
 func (b *Broker) metadataOf(ctx context.Context, req *kmsg.MetadataRequest, asked kmsg.MetadataRequestTopic) kmsg.MetadataResponseTopic {
 	var t *topic
 	var err error
 	switch {
-	case asked.Topic != nil:
-		t, err = b.topicToDescribe(ctx, *asked.Topic, b.mayCreate(req))
-	case req.Version < 12: // v10 and v11 have the field, not the meaning
+	case req.Version < 12 && (asked.Topic == nil || byID(asked)): // v10 and v11 have the fields, not the meaning
 		err = refuse(kerr.InvalidRequest, "Topic IDs are not supported for versions 10 and 11. Topic names can not be null for versions 10 and 11.")
+	case asked.Topic != nil && !byID(asked):
+		t, err = b.topicToDescribe(ctx, *asked.Topic, b.mayCreate(req))
 	default:
 		var ok bool
 		if t, ok = b.topics.load().byID(asked.TopicID); !ok {
-			err = kerr.UnknownTopicID
+			err, asked.Topic = kerr.UnknownTopicID, nil
 		}
 	}
 	if err == nil {

@@ -78,6 +78,7 @@ func Cases() []Case {
 		topicDeleteRecreate,
 		topicDeleteTransaction,
 		topicMetadataID,
+		topicMetadataMixed,
 		topicMetadataCluster,
 		topicMetadataPages,
 		topicMetadataFolders,

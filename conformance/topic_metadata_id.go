@@ -40,3 +40,37 @@ var topicMetadataID = Case{
 		t.record("cluster id", text(all.ClusterID) != "", "given", fmt.Sprintf("%q", text(all.ClusterID)))
 	},
 }
+
+var topicMetadataMixed = Case{
+	ID:          "topic/metadata/3",
+	Title:       "Metadata that gives an id looks at no names, be they beside the id or alone",
+	Requirement: "KIP-516; Metadata 12; KafkaApis.handleTopicMetadataRequest",
+	Level:       Must,
+	Needs:       []Need{api(keyMetadata, 12)},
+	Run: func(t *T) {
+		tp := t.newTopic(2)
+		ask := func(topics ...kmsg.MetadataRequestTopic) []kmsg.MetadataResponseTopic {
+			req := kmsg.NewPtrMetadataRequest()
+			req.Version = t.newest(req, -1)
+			req.Topics = topics
+			return ask[*kmsg.MetadataResponse](t, t.any(), req).Topics
+		}
+		empty, other := "", "conf-no-such-name" // Kafka's AdminClient asks for an id with an empty name
+		for _, name := range []*string{&empty, &other} {
+			known := ask(kmsg.MetadataRequestTopic{TopicID: tp.id, Topic: name})
+			if t.equal(fmt.Sprintf("topics by id beside the name %q", *name), len(known), 1) {
+				t.code("its code", known[0].ErrorCode, codeNone)
+				t.equal("its name", text(known[0].Topic), tp.name)
+			}
+			ghost := ask(kmsg.MetadataRequestTopic{TopicID: [16]byte{7}, Topic: name})
+			if t.equal(fmt.Sprintf("topics of an unknown id beside the name %q", *name), len(ghost), 1) {
+				t.code("its code", ghost[0].ErrorCode, codeUnknownTopicID)
+				t.equal("its name is null", ghost[0].Topic == nil, true)
+			}
+		}
+		both := ask(kmsg.MetadataRequestTopic{TopicID: tp.id}, kmsg.MetadataRequestTopic{Topic: &other})
+		if t.equal("topics by id, with one by name in the list", len(both), 1) {
+			t.equal("its name", text(both[0].Topic), tp.name)
+		}
+	},
+}
