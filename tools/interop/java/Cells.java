@@ -57,8 +57,12 @@ final class Cells {
     static final class Deadline {
         private final long at = System.nanoTime() + Duration.ofSeconds(60).toNanos();
 
+        boolean late() {
+            return System.nanoTime() >= at;
+        }
+
         void check(String what) {
-            Cells.check(System.nanoTime() < at, "waited 60 s for " + what);
+            Cells.check(!late(), "waited 60 s for " + what);
         }
     }
 

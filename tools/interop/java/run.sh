@@ -5,6 +5,9 @@
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../jvm.sh"
-jvm_build "$here" "$1"
+case $1 in
+  3.*) programs=(Interop); jvm_build "$here" "$1" "$here"/{Interop,Cells}.java ;; # AdminCell calls what came with 4.1
+  *)   programs=(Interop AdminCell); jvm_build "$here" "$1" ;;
+esac
 test $# -gt 1 || exit 0
-exec java "${JVM_OPTS[@]}" -cp "$CP" Interop "$2" "$3"
+for program in "${programs[@]}"; do java "${JVM_OPTS[@]}" -cp "$CP" "$program" "$2" "$3"; done
