@@ -109,7 +109,8 @@ func (k *key[S]) parse(value string) (any, error) {
 	return nil, refuse(kerr.InvalidConfig, "Invalid value %s for configuration %s: %v", strings.TrimSpace(shown), k.name, err)
 }
 
-// plain writes a value as Kafka tells it: "TRUE" is true and "007" is 7.
+// plain writes a value as Kafka tells it: "TRUE" is true, "007" is 7, and a list
+// names nothing twice.
 func (k *key[S]) plain(value string) string {
 	v, err := parseValue(k.typ, value)
 	if err != nil {
@@ -119,7 +120,13 @@ func (k *key[S]) plain(value string) string {
 	case float64:
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	case []string:
-		return strings.Join(v, ",")
+		var once []string
+		for _, element := range v {
+			if !slices.Contains(once, element) {
+				once = append(once, element)
+			}
+		}
+		return strings.Join(once, ",")
 	}
 	return fmt.Sprint(v)
 }

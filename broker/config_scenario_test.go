@@ -32,7 +32,7 @@ var recordFrom = flag.String("kafka", "", "host:port of a Kafka whose replies to
 //
 //	static NAME=VALUE ...         server.properties, beside those of tools/kafka
 //	create TOPIC NAME=VALUE ...   CreateTopics
-//	describe KIND NAME CONFIG ... DescribeConfigs; the broker - is all of them
+//	describe KIND NAME CONFIG ... DescribeConfigs; the broker - is all of them, [] an empty list of configs
 //	compare KIND NAME             the same, and this broker's reply is told as what differs
 //	alter KIND NAME OP ... | ...  IncrementalAlterConfigs: a=1 -a a+=1 a-=1 a=null, a?=1 for an unknown operation
 //	validate KIND NAME OP ...     the same, to be judged only
@@ -54,7 +54,8 @@ type step struct {
 // kafkaStatic is what the server.properties of tools/kafka say of configs.
 const kafkaStatic = "num.partitions=1 default.replication.factor=1 min.insync.replicas=1 auto.create.topics.enable=true log.retention.hours=168 " +
 	"log.segment.bytes=1073741824 log.retention.check.interval.ms=300000 socket.request.max.bytes=104857600 node.id=1 process.roles=broker,controller " +
-	"offsets.topic.replication.factor=1 transaction.state.log.replication.factor=1 transaction.state.log.min.isr=1 group.initial.rebalance.delay.ms=0"
+	"offsets.topic.replication.factor=1 transaction.state.log.replication.factor=1 transaction.state.log.min.isr=1 num.io.threads=8 num.network.threads=3 " +
+	"num.recovery.threads.per.data.dir=2 group.initial.rebalance.delay.ms=0"
 
 // ownStatic are settings of which the test's broker and Kafka need values of their own.
 var ownStatic = []string{"listeners", "log.dirs", "offsets.topic.num.partitions", "transaction.state.log.num.partitions", "advertised.listeners",
@@ -327,8 +328,11 @@ func describedBy(t *testing.T, c *kgo.Client, kind, name string, names []string)
 	req.IncludeSynonyms, req.IncludeDocumentation = true, true
 	resource := kmsg.NewDescribeConfigsRequestResource()
 	resource.ResourceType, resource.ResourceName, resource.ConfigNames = kindOf(kind), strings.TrimSuffix(name, "-"), names
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0:
 		resource.ConfigNames = nil
+	case names[0] == "[]":
+		resource.ConfigNames = []string{}
 	}
 	req.Resources = append(req.Resources, resource)
 	answer := answered(t, c, req, new(kmsg.DescribeConfigsResponse)).Resources[0]
