@@ -86,6 +86,9 @@ func (l *Log) abortedOf(s *segment) ([]AbortedTxn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if got, want := sumOf(b), s.sums.txns; got != want {
+		return nil, fmt.Errorf("%s: %d bytes with checksum %08x, want %d and %08x: %w", s.files.txn, got.size, got.crc, want.size, want.crc, ErrCorrupt)
+	}
 	list, err := decodeAborted(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s.files.txn, err)

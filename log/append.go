@@ -313,7 +313,7 @@ func (l *Log) install(r *run, cfg Config) {
 		}
 		next.lastTerm = row.Term
 	}
-	next.active = *active
+	next.active, next.epochs = *active, l.state.epochs
 	l.dirty.rows = l.dirty.rows || r.others && !r.synced
 	l.view.Store(&next)
 	l.mu.Unlock()

@@ -47,6 +47,11 @@ func (l *Log) scanSegment(ctx context.Context, s *segment, fn func(record.Batch)
 		return err
 	}
 	defer l.handles.release(file)
+	chain, _, err := l.chainFrom(l.view.Load(), s, file, s.base)
+	defer l.done(&chain)
+	if err != nil {
+		return err
+	}
 	scan := newScanner(file, s.size)
 	defer scan.free()
 	for position := int64(0); position < s.size; {
@@ -62,6 +67,9 @@ func (l *Log) scanSegment(ctx context.Context, s *segment, fn func(record.Batch)
 		}
 		if b.Checksum() != b.CRC() {
 			return fmt.Errorf("%s at %d: checksum %08x, want %08x: %w", s.files.log, position, b.Checksum(), b.CRC(), ErrCorrupt)
+		}
+		if err := chain.check(position, b); err != nil {
+			return err
 		}
 		position += int64(b.Size())
 		if err := fn(b); err != nil {
@@ -168,8 +176,10 @@ type cleaning struct {
 // cleanOutput is the segment being written.
 type cleanOutput struct {
 	segment
-	file *handle
-	pend []byte // bytes not written yet, from position size-len(pend)
+	file      *handle
+	pend      []byte // bytes not written yet, from position size-len(pend)
+	headFile  *handle
+	headsPend []byte // likewise, of the heads
 }
 
 // batch keeps, rewrites or drops one batch.
@@ -265,6 +275,8 @@ func (c *cleaning) write(b record.Batch, ended *AbortedTxn) error {
 	}
 	row := Row{Position: c.out.size, Size: int32(len(b)), BaseOffset: b.BaseOffset(), Count: b.LastOffsetDelta() + 1, MaxTimestamp: b.MaxTimestamp()}
 	c.out.add(c.out.base, row, c.plan.cfg.IndexIntervalBytes)
+	c.out.headsPend = headOf(c.out.base, c.out.size, b).append(c.out.headsPend)
+	c.out.headCount++
 	c.out.size += int64(len(b))
 	c.out.pend = append(c.out.pend, b...)
 	if ended != nil {
@@ -279,6 +291,11 @@ func (c *cleaning) write(b record.Batch, ended *AbortedTxn) error {
 func (c *cleaning) flushOutput() error {
 	_, err := c.out.file.WriteAt(c.out.pend, c.out.size-int64(len(c.out.pend)))
 	c.out.pend = c.out.pend[:0]
+	if err != nil {
+		return err
+	}
+	_, err = c.out.headFile.WriteAt(c.out.headsPend, c.out.headCount*headSize-int64(len(c.out.headsPend)))
+	c.out.headsPend = c.out.headsPend[:0]
 	return err
 }
 
@@ -288,7 +305,12 @@ func (c *cleaning) openOutput() error {
 	if err != nil {
 		return err
 	}
-	c.out = &cleanOutput{segment: segment{files: files, base: c.begin, clean: true, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}, file: file}
+	heads, err := c.log.handles.create(files.heads)
+	if err != nil {
+		c.log.handles.release(file)
+		return err
+	}
+	c.out = &cleanOutput{headFile: heads, segment: segment{files: files, base: c.begin, clean: true, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}, file: file}
 	return nil
 }
 
@@ -299,13 +321,13 @@ func (c *cleaning) closeOutput(next int64) error {
 	if err := c.flushOutput(); err != nil {
 		return err
 	}
-	if err := c.out.file.Sync(); err != nil {
+	if err := errors.Join(c.out.file.Sync(), c.out.headFile.Sync()); err != nil {
 		return err
 	}
-	if err := c.log.writeIndexes(&s); err != nil {
+	if err := c.log.writeIndexes(&s, nil); err != nil {
 		return err
 	}
-	for _, name := range []string{s.files.index, s.files.time} {
+	for _, name := range []string{s.files.index, s.files.time, s.files.seal} {
 		if err := c.log.syncFile(name); err != nil {
 			return err
 		}
@@ -318,6 +340,7 @@ func (c *cleaning) closeOutput(next int64) error {
 	s.index, s.times, s.aborted = nil, nil, nil
 	c.output, c.begin = append(c.output, &s), next
 	c.log.handles.release(c.out.file)
+	c.log.handles.release(c.out.headFile)
 	c.out = nil
 	return nil
 }
@@ -333,6 +356,7 @@ func (c *cleaning) finish() error {
 func (c *cleaning) abandon() error {
 	if c.out != nil {
 		c.log.handles.release(c.out.file)
+		c.log.handles.release(c.out.headFile)
 		c.output = append(c.output, &c.out.segment)
 	}
 	var errs []error

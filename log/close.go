@@ -38,7 +38,7 @@ func (l *Log) lastFlush() error {
 	waiting := l.dirty.rows || len(l.dirty.segments) > 0
 	l.mu.Unlock()
 	l.syncer.take()
-	flushed := l.f.base == active.base && l.f.position == active.size && l.f.noted == active.size
+	flushed := l.f.base == active.base && l.f.position == active.size && l.f.noted == active.size && l.f.rows == int64(active.rows)
 	l.syncer.give()
 	if flushed && !waiting {
 		return nil
@@ -46,11 +46,15 @@ func (l *Log) lastFlush() error {
 	if err := l.flush(true); err != nil {
 		return err
 	}
-	if err := l.writeIndexes(&active); err != nil {
+	if err := l.writeIndexes(&active, l.view.Load().epochs); err != nil {
 		return err
 	}
 	l.syncer.take()
 	defer l.syncer.give()
+	if err := l.syncOthers(l.view.Load(), true); err != nil {
+		return l.fail(err)
+	}
+	l.f.rows = int64(active.rows)
 	return l.writeFlushed()
 }
 

@@ -30,6 +30,8 @@ const (
 	snapshotSuffix = ".snapshot"
 	rowSuffix      = ".raft"
 	payloadSuffix  = ".raftdata"
+	sealSuffix     = ".seal"
+	headSuffix     = ".heads" // of the clean prefix
 )
 
 const (
@@ -39,20 +41,20 @@ const (
 
 // segmentFiles are the paths of one segment, made once so that reads build no strings.
 type segmentFiles struct {
-	log, index, time, txn, rows, payload string
+	log, index, time, txn, rows, payload, seal, heads string
 }
 
 func filesOf(dir string, base int64) *segmentFiles {
 	name := filepath.Join(dir, fmt.Sprintf("%020d", base))
 	return &segmentFiles{
 		log: name + logSuffix, index: name + indexSuffix, time: name + timeSuffix, txn: name + txnSuffix,
-		rows: name + rowSuffix, payload: name + payloadSuffix,
+		rows: name + rowSuffix, payload: name + payloadSuffix, seal: name + sealSuffix, heads: name + headSuffix,
 	}
 }
 
 // all lists the paths, the batches last: a segment without them is no segment.
 func (f *segmentFiles) all() []string {
-	return []string{f.index, f.time, f.txn, f.rows, f.payload, f.log}
+	return []string{f.seal, f.index, f.time, f.txn, f.rows, f.payload, f.heads, f.log}
 }
 
 func snapshotPath(dir string, offset int64) string {

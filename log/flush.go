@@ -15,12 +15,13 @@ import (
 type flushed struct {
 	base     int64 // of a segment: all before it is on the disk
 	position int64 // and so are its batches up to here
+	rows     int64 // and so many of its rows, with their payloads
 	noted    int64 // position in the file
 }
 
 const (
-	flushMagic = "olfl"
-	flushSize  = 24
+	flushMagic = "olf2"
+	flushSize  = 32
 	// noteEvery is how many bytes go by before the file is written again.
 	noteEvery = 1 << 20
 )
@@ -28,16 +29,17 @@ const (
 func (f flushed) encode() []byte {
 	b := binary.BigEndian.AppendUint64([]byte(flushMagic), uint64(f.base))
 	b = binary.BigEndian.AppendUint64(b, uint64(f.position))
+	b = binary.BigEndian.AppendUint64(b, uint64(f.rows))
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 // decodeFlushed reads the file; one that is missing or torn says nothing is flushed.
 func decodeFlushed(b []byte) flushed {
-	if len(b) != flushSize || string(b[:4]) != flushMagic || crc32.Checksum(b[:20], castagnoli) != binary.BigEndian.Uint32(b[20:]) {
+	if len(b) != flushSize || string(b[:4]) != flushMagic || checksum(b[:flushSize-4]) != binary.BigEndian.Uint32(b[flushSize-4:]) {
 		return flushed{}
 	}
 	d := decoder{b: b[4:]}
-	f := flushed{base: d.int64(), position: d.int64()}
+	f := flushed{base: d.int64(), position: d.int64(), rows: d.int64()}
 	f.noted = f.position
 	return f
 }
@@ -142,6 +144,9 @@ func (l *Log) syncFile(name string) error {
 // noteFlushed remembers how far the disk is, and writes it now and then.
 func (l *Log) noteFlushed(base, position int64, now bool) error {
 	moved := base != l.f.base
+	if moved {
+		l.f.rows = 0
+	}
 	l.f.base, l.f.position = base, position
 	if !moved && !now && position-l.f.noted < noteEvery {
 		return nil
@@ -172,13 +177,16 @@ func (l *Log) flushNote() (name string, err error) {
 	return name, err
 }
 
-// unflush says durably that nothing from (base, position) on is flushed,
-// before it is cut off and written anew. The caller holds syncer.
-func (l *Log) unflush(base, position int64) error {
-	if l.f.base < base || l.f.base == base && l.f.position <= position {
+// unflush says durably that nothing from (base, position) and from a row on is
+// flushed, before it is cut off and written anew. The caller holds syncer.
+func (l *Log) unflush(base, position, rows int64) error {
+	if l.f.base < base || l.f.base == base && l.f.position <= position && l.f.rows <= rows {
 		return nil
 	}
-	l.f.base, l.f.position = base, position
+	if l.f.base > base {
+		l.f = flushed{base: base, position: position}
+	}
+	l.f.position, l.f.rows = min(l.f.position, position), min(l.f.rows, rows)
 	if err := l.writeFlushed(); err != nil {
 		return err
 	}

@@ -93,9 +93,9 @@ func (x *sparse) full(maxBytes int32) bool {
 	return (len(x.index)+1)*indexEntrySize > int(maxBytes) || (len(x.times)+2)*timeEntrySize > int(maxBytes)
 }
 
-// floorPosition is the position of the newest indexed batch whose last offset
-// is at most relative, 0 if there is none.
-func floorPosition(entries []indexEntry, relative int32) int64 {
+// floorEntry is the entry of the newest indexed batch whose last offset is at
+// most relative; its offset is -1 if there is none.
+func floorEntry(entries []indexEntry, relative int32) indexEntry {
 	n, _ := slices.BinarySearchFunc(entries, relative, func(e indexEntry, want int32) int {
 		if e.offset <= want {
 			return -1
@@ -103,23 +103,23 @@ func floorPosition(entries []indexEntry, relative int32) int64 {
 		return 1
 	})
 	if n == 0 {
-		return 0
+		return indexEntry{offset: -1}
 	}
-	return int64(entries[n-1].position)
+	return entries[n-1]
 }
 
-// floorPositionFile is floorPosition over an index file.
-func floorPositionFile(file vfs.File, scratch []byte, relative int32) (int64, error) {
-	position := int64(0)
+// floorEntryFile is floorEntry over an index file.
+func floorEntryFile(file vfs.File, scratch []byte, relative int32) (indexEntry, error) {
+	found := indexEntry{offset: -1}
 	_, err := searchFile(file, scratch, indexEntrySize, func(b []byte) bool {
 		e := decodeIndexEntry(b)
 		if e.offset > relative {
 			return false
 		}
-		position = int64(e.position)
+		found = e
 		return true
 	})
-	return position, err
+	return found, err
 }
 
 // searchFile finds how many leading entries of a file satisfy below, which is

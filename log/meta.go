@@ -20,6 +20,7 @@ type meta struct {
 	start      int64
 	generation uint32 // of the clean prefix's directory, 0: no clean prefix
 	clean      []cleanFile
+	epochs     epochs // up to the boundary; those behind it follow from rows
 	// install, when present, is a snapshot not yet taken over: every segment
 	// that is found belongs to the log it replaces.
 	install *install
@@ -53,17 +54,14 @@ func (m meta) encode() []byte {
 			b = be.AppendUint64(b, uint64(v))
 		}
 	}
+	b = appendEpochs(b, m.epochs)
 	if m.install == nil {
 		b = append(b, 0)
 	} else {
 		b = append(b, 1)
 		b = be.AppendUint32(b, uint32(len(m.install.producers)))
 		b = append(b, m.install.producers...)
-		b = be.AppendUint32(b, uint32(len(m.install.epochs)))
-		for _, e := range m.install.epochs {
-			b = be.AppendUint32(b, uint32(e.Epoch))
-			b = be.AppendUint64(b, uint64(e.StartOffset))
-		}
+		b = appendEpochs(b, m.install.epochs)
 	}
 	return be.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -73,14 +71,14 @@ func (m meta) encode() []byte {
 // Errors: ErrNewerFormat, ErrCorrupt.
 func decodeMeta(b []byte) (m meta, err error) {
 	if len(b) < 12 || string(b[:4]) != metaMagic {
-		return m, fmt.Errorf("meta of %d bytes: %w", len(b), ErrCorrupt)
+		return m, fmt.Errorf("meta of %d bytes, want %q and more: %w", len(b), metaMagic, ErrCorrupt)
 	}
 	if version := binary.BigEndian.Uint32(b[4:]); version != metaVersion {
 		return m, fmt.Errorf("meta version %d, this program knows %d: %w", version, metaVersion, ErrNewerFormat)
 	}
 	body := b[:len(b)-4]
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(b[len(body):]) {
-		return m, fmt.Errorf("meta checksum: %w", ErrCorrupt)
+		return m, fmt.Errorf("meta checksum %08x, want %08x: %w", crc32.Checksum(body, castagnoli), binary.BigEndian.Uint32(b[len(body):]), ErrCorrupt)
 	}
 	d := decoder{b: body[8:]}
 	m.boundary = Boundary{Index: d.uint64(), Term: d.uint64(), NextOffset: d.int64(), ConfigurationIndex: d.uint64()}
@@ -89,13 +87,11 @@ func decodeMeta(b []byte) (m meta, err error) {
 	for range d.count(40) {
 		m.clean = append(m.clean, cleanFile{d.int64(), d.int64(), d.int64(), d.int64(), d.int64()})
 	}
+	m.epochs = d.epochs()
 	switch d.byte() {
 	case 0:
 	case 1:
-		m.install = &install{producers: d.bytes()}
-		for range d.count(12) {
-			m.install.epochs = append(m.install.epochs, EpochStart{int32(d.uint32()), d.int64()})
-		}
+		m.install = &install{producers: d.bytes(), epochs: d.epochs()}
 	default:
 		d.failed = true
 	}

@@ -52,7 +52,7 @@ func (l *Log) read(v *view, dst []byte, from, upTo int64, maxBytes int, minOne b
 			break
 		}
 		before := len(dst)
-		next, more, err := l.readSegment(s, &dst, from, upTo, left, minOne && len(dst) == begin)
+		next, more, err := l.readSegment(v, s, &dst, from, upTo, left, minOne && len(dst) == begin)
 		if err != nil {
 			return dst[:begin], err
 		}
@@ -66,13 +66,14 @@ func (l *Log) read(v *view, dst []byte, from, upTo int64, maxBytes int, minOne b
 
 // readSegment appends the batches of one segment. It returns the offset to go
 // on with, and whether to go on in the next segment.
-func (l *Log) readSegment(s *segment, dst *[]byte, from, upTo int64, maxBytes int, minOne bool) (next int64, more bool, err error) {
+func (l *Log) readSegment(v *view, s *segment, dst *[]byte, from, upTo int64, maxBytes int, minOne bool) (next int64, more bool, err error) {
 	file, err := l.handles.acquire(s.files.log)
 	if err != nil {
 		return 0, false, err
 	}
 	defer l.handles.release(file)
-	position, err := l.locate(s, file, from)
+	chain, position, err := l.chainFrom(v, s, file, from)
+	defer l.done(&chain)
 	if err != nil {
 		return 0, false, err
 	}
@@ -88,7 +89,7 @@ func (l *Log) readSegment(s *segment, dst *[]byte, from, upTo int64, maxBytes in
 		return from, false, nil
 	}
 	if err := extend(dst, file, position, int(want)); err != nil {
-		return 0, false, err
+		return 0, false, fmt.Errorf("%s at %d: %w", s.files.log, position, eofIsCorrupt(err))
 	}
 	got, next, err := whole((*dst)[begin:], from, upTo, s.next)
 	if got == 0 && err == nil && minOne {
@@ -98,6 +99,9 @@ func (l *Log) readSegment(s *segment, dst *[]byte, from, upTo int64, maxBytes in
 		return 0, false, fmt.Errorf("%s at %d: %w", s.files.log, position, err)
 	}
 	*dst = (*dst)[:begin+got]
+	if err := chain.checkAll(position, (*dst)[begin:]); err != nil {
+		return 0, false, err
+	}
 	if got > 0 && position+int64(got) < s.size {
 		s.hints.store(next-s.base, position+int64(got))
 	}
@@ -116,7 +120,7 @@ func (l *Log) readFirst(s *segment, dst *[]byte, file io.ReaderAt, begin int, po
 	}
 	have := len(*dst) - begin
 	if err := extend(dst, file, position+int64(have), int(size)-have); err != nil {
-		return 0, 0, err
+		return 0, 0, eofIsCorrupt(err)
 	}
 	return whole((*dst)[begin:], from, upTo, s.next)
 }
@@ -188,11 +192,14 @@ func (l *Log) readRow(s *segment, index uint64) (Row, error) {
 	buf := rowBuffers.Get().(*[rowSize]byte)
 	defer rowBuffers.Put(buf)
 	if n, err := file.ReadAt(buf[:], s.rowPosition(index)); n < rowSize {
-		return Row{}, fmt.Errorf("read row %d: %w", index, errors.Join(io.ErrUnexpectedEOF, err))
+		return Row{}, fmt.Errorf("%s: row of index %d: %w", s.files.rows, index, eofIsCorrupt(errors.Join(io.ErrUnexpectedEOF, err)))
 	}
 	row, err := decodeRow(buf[:])
 	if err == nil && row.Index != index {
-		err = fmt.Errorf("row %d, want %d: %w", row.Index, index, ErrCorrupt)
+		err = fmt.Errorf("row %d: %w", row.Index, ErrCorrupt)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: row of index %d: %w", s.files.rows, index, err)
 	}
 	return row, err
 }
@@ -233,9 +240,12 @@ func (l *Log) readPayload(s *segment, row Row, buf *[]byte) error {
 	defer l.handles.release(file)
 	begin := len(*buf)
 	if err := extend(buf, file, position, int(row.Size)); err != nil {
+		return fmt.Errorf("%s at %d: %w", name, position, eofIsCorrupt(err))
+	}
+	if err := row.verify((*buf)[begin:]); err != nil {
 		return fmt.Errorf("%s at %d: %w", name, position, err)
 	}
-	return row.verify((*buf)[begin:])
+	return nil
 }
 
 // verify says whether bytes are those the row was written for.

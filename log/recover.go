@@ -65,7 +65,10 @@ func (l *Log) recover() error {
 	boundary := m.boundary
 	r := recovery{
 		log: l, next: boundary.NextOffset, index: boundary.Index, term: boundary.Term,
-		view: view{boundary: &boundary, start: m.start, clean: l.cleanSegments(m)},
+		view: view{boundary: &boundary, start: m.start},
+	}
+	if r.view.clean, err = l.cleanSegments(m); err != nil {
+		return err
 	}
 	return r.run(bases)
 }
@@ -157,7 +160,7 @@ func (l *Log) surplus(m meta, bases []int64, name string) bool {
 	if offset, ok := baseOf(name, snapshotSuffix); ok {
 		return offset < m.boundary.NextOffset
 	}
-	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix, rowSuffix, payloadSuffix} {
+	for _, suffix := range []string{logSuffix, indexSuffix, timeSuffix, txnSuffix, rowSuffix, payloadSuffix, sealSuffix} {
 		if base, ok := baseOf(name, suffix); ok {
 			return !slices.Contains(bases, base)
 		}
@@ -168,14 +171,23 @@ func (l *Log) surplus(m meta, bases []int64, name string) bool {
 func cleanName(generation uint32) string { return fmt.Sprintf("%s%08d", cleanDir, generation) }
 
 // cleanSegments are the segments of the clean prefix, as the meta file lists them.
-func (l *Log) cleanSegments(m meta) (list []*segment) {
+//
+// Errors: of a seal.
+func (l *Log) cleanSegments(m meta) (list []*segment, err error) {
 	dir := filepath.Join(l.dir, cleanName(m.generation))
 	for _, c := range m.clean {
 		s := &segment{files: filesOf(dir, c.base), base: c.base, next: c.next, size: c.size, clean: true, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}
-		s.maxTimestamp, s.maxOffset = c.maxTimestamp, c.maxOffset
+		x, err := l.readSeal(s.files)
+		if err != nil {
+			return nil, err
+		}
+		if x.size != c.size || x.next != c.next {
+			return nil, fmt.Errorf("%s: %d bytes up to offset %d, want %d and %d: %w", s.files.seal, x.size, x.next, c.size, c.next, ErrCorrupt)
+		}
+		s.take(x)
 		list = append(list, s)
 	}
-	return list
+	return list, nil
 }
 
 // A recovery walks the segments of the raft part in order; index, term and next
@@ -195,22 +207,32 @@ func (r *recovery) run(bases []int64) error {
 	l := r.log
 	for i, base := range bases {
 		last := i == len(bases)-1
-		if base < l.f.base && !last {
-			if err := r.trust(base); err != nil {
+		if !r.begun && base < l.f.base && !last {
+			trusted, err := r.trust(base)
+			if err != nil {
 				return err
 			}
-			continue
+			if trusted {
+				continue
+			}
 		}
 		if err := r.begin(base); err != nil {
 			return err
 		}
 		if r.cut || base != r.next {
+			if base <= l.f.base {
+				return fmt.Errorf("%s was synced, but the log before it ends at offset %d: %w", filesOf(l.dir, base).log, r.next, ErrCorrupt)
+			}
 			if err := l.dropFrom(bases[i:]); err != nil {
 				return err
 			}
 			break
 		}
-		if err := r.segment(base, last); err != nil {
+		end := int64(-1) // known where the segment was synced whole
+		if base < l.f.base && !last {
+			end = bases[i+1]
+		}
+		if err := r.segment(base, last, end); err != nil {
 			return err
 		}
 	}
@@ -229,67 +251,69 @@ func (r *recovery) begin(base int64) error {
 	if err != nil {
 		return err
 	}
-	epochs, err := r.log.epochsUpTo(&v, r.term)
-	r.built = state{producers: p, epochs: epochs}
-	return err
+	known := r.log.meta.epochs
+	if n := len(v.sealed); n > 0 {
+		known = v.sealed[n-1].sums.epochs
+	}
+	r.built = state{producers: p, epochs: slices.Clone(known)}
+	return nil
 }
 
-// epochsUpTo reads the epoch checkpoint as far as the trusted segments reach; a
-// missing one is made from their rows.
-func (l *Log) epochsUpTo(v *view, term uint64) (epochs, error) {
-	b, found, err := readFile(l.fs, filepath.Join(l.dir, epochFile))
-	if err != nil {
-		return nil, err
-	}
-	list, err := decodeEpochs(b)
-	if err == nil {
-		return list.truncate(int32(term)), nil
-	}
-	if found {
-		l.logger.Warn("leader epoch checkpoint unreadable, made from rows", "dir", l.dir, "error", err)
-	}
-	list = nil
-	for _, s := range v.sealed {
-		if err := l.eachRow(s, s.firstIndex, func(row Row) error {
-			list = list.assign(int32(row.Term), row.BaseOffset)
-			return nil
-		}); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// trust takes a sealed segment that was flushed as its first and last row say.
-func (r *recovery) trust(base int64) error {
+// trust takes a sealed segment that was flushed as its seal says. It does not if
+// the seal or a file is not what was written; then the rows tell.
+//
+// Errors: ErrCorrupt, ErrNewerFormat, those of the file system.
+func (r *recovery) trust(base int64) (bool, error) {
 	l := r.log
+	if base != r.next {
+		return false, fmt.Errorf("%s was synced, but the log before it ends at offset %d: %w", filesOf(l.dir, base).log, r.next, ErrCorrupt)
+	}
 	s := &segment{files: filesOf(l.dir, base), base: base, firstIndex: r.index + 1, sparse: newSparse(), hints: new(hints), ended: new(abortedList)}
-	size := func(name string) (n int64) {
-		info, err := l.fs.Stat(name)
-		if err == nil {
-			n = info.Size()
-		}
-		return n
+	x, err := l.readSeal(s.files)
+	var last Row
+	if err == nil {
+		s.take(x)
+		last, err = l.whole(s)
 	}
-	s.size, s.rows = size(s.files.log), int(size(s.files.rows)/rowSize)
-	if base != r.next || s.rows == 0 {
-		return fmt.Errorf("segment %d with %d rows, want one that begins at offset %d: %w", base, s.rows, r.next, ErrCorrupt)
-	}
-	if _, err := l.readRow(s, s.firstIndex); err != nil {
-		return fmt.Errorf("%s: %w", s.files.rows, err)
-	}
-	last, err := l.readRow(s, s.lastIndex())
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.files.rows, err)
-	}
-	s.next = last.NextOffset()
-	if b, err := l.readShared(s.files.time); err == nil && len(b) >= timeEntrySize {
-		e := decodeTimeEntry(b[len(b)-timeEntrySize:])
-		s.maxTimestamp, s.maxOffset = e.timestamp, s.base+int64(e.offset)
+	switch {
+	case errors.Is(err, ErrNewerFormat), err != nil && !vanished(err):
+		return false, err
+	case err != nil:
+		l.logger.Warn("sealed segment is damaged; it is made anew from its rows", "dir", l.dir, "error", err)
+		return false, nil
 	}
 	r.index, r.term, r.next = s.lastIndex(), last.Term, s.next
 	r.view.sealed = append(r.view.sealed, s)
-	return nil
+	return true, nil
+}
+
+// whole compares the files of a sealed segment with its seal, as far as that is
+// cheap, and returns its last row.
+//
+// Errors: ErrCorrupt, those of the file system.
+func (l *Log) whole(s *segment) (last Row, err error) {
+	for name, want := range map[string]int64{s.files.log: s.size, s.files.rows: int64(s.rows) * rowSize, s.files.index: s.sums.index.size, s.files.time: s.sums.times.size} {
+		info, err := l.fs.Stat(name)
+		if err != nil {
+			return last, err
+		}
+		if info.Size() != want {
+			return last, fmt.Errorf("%s has %d bytes, want %d: %w", name, info.Size(), want, ErrCorrupt)
+		}
+	}
+	if _, err := l.abortedOf(s); err != nil {
+		return last, err
+	}
+	if s.rows == 0 {
+		return last, fmt.Errorf("%s has no rows: %w", s.files.rows, ErrCorrupt)
+	}
+	if _, err := l.readRow(s, s.firstIndex); err != nil {
+		return last, err
+	}
+	if last, err = l.readRow(s, s.lastIndex()); err == nil && last.NextOffset() != s.next {
+		err = fmt.Errorf("%s ends at offset %d, want %d: %w", s.files.rows, last.NextOffset(), s.next, ErrCorrupt)
+	}
+	return last, err
 }
 
 // finish makes sure that there is an active segment and publishes the log.
@@ -315,7 +339,7 @@ func (r *recovery) finish() error {
 	if v.start > 0 { // a crash may have come between the meta file and the next checkpoint
 		r.built.epochs = r.built.epochs.trim(v.start)
 	}
-	l.state = r.built
+	l.state, v.epochs = r.built, r.built.epochs
 	l.dirty.directory, l.dirty.rows = true, v.active.rows > 0 // by whom and whether synced is not known
 	l.view.Store(v)
 	if len(l.dirty.segments) > 0 {

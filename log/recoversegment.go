@@ -11,8 +11,9 @@ import (
 )
 
 // segment recovers one segment: its rows as far as they hold, then batches
-// whose rows were lost, then nothing.
-func (r *recovery) segment(base int64, last bool) error {
+// whose rows were lost, then nothing. end, if not negative, is the offset up to
+// which it was synced.
+func (r *recovery) segment(base int64, last bool, end int64) error {
 	l := r.log
 	s := segment{files: filesOf(l.dir, base), base: base, next: base, firstIndex: r.index + 1, sparse: newSparse(), hints: new(hints), ended: new(abortedList), active: true}
 	w, err := l.openSegment(s.files)
@@ -42,6 +43,12 @@ func (r *recovery) segment(base int64, last bool) error {
 	}
 	if base == l.f.base && s.size < checked || base < l.f.base && !last && s.size < logSize {
 		return fmt.Errorf("%s: whole up to %d, but synced up to %d: %w", s.files.log, s.size, max(checked, logSize), ErrCorrupt)
+	}
+	if end >= 0 && s.next != end {
+		return fmt.Errorf("%s and %s: whole up to offset %d, but synced up to %d: %w", s.files.log, s.files.rows, s.next, end, ErrCorrupt)
+	}
+	if base == l.f.base && int64(s.rows) < l.f.rows {
+		return fmt.Errorf("%s: %d rows, but %d were synced: %w", s.files.rows, s.rows, l.f.rows, ErrCorrupt)
 	}
 	if err := l.tidy(&s, rebuilt, logSize); err != nil {
 		return err
@@ -135,8 +142,12 @@ func (r *recovery) holds(s *segment, scan *scanner, row Row, checked int64) (boo
 	}
 	if row.Kind != KindBatch {
 		var b []byte
-		if err := r.log.readPayload(s, row, &b); !vanished(err) {
+		err := r.log.readPayload(s, row, &b)
+		if err == nil || !vanished(err) {
 			return err == nil, err
+		}
+		if r.synced(s, scan, row) {
+			return false, err
 		}
 		return false, nil
 	}
@@ -152,6 +163,18 @@ func (r *recovery) holds(s *segment, scan *scanner, row Row, checked int64) (boo
 		return false, ignoreEOF(err)
 	}
 	return row.verify(b) == nil, nil
+}
+
+// synced says that a row with a payload was on the disk for certain: by what is
+// noted as flushed, or because a batch was written behind it. The very first row
+// is not synced on its own.
+func (r *recovery) synced(s *segment, scan *scanner, row Row) bool {
+	f := r.log.f
+	if s.base < f.base || s.base == f.base && int64(s.rows) < f.rows {
+		return true
+	}
+	b, err := scan.batch(s.size)
+	return err == nil && row.Index > 1 && b.BaseOffset() == r.next && b.Checksum() == b.CRC()
 }
 
 func ignoreEOF(err error) error {
@@ -251,7 +274,7 @@ func (r *recovery) seal() error {
 	if r.cut {
 		return nil
 	}
-	if err := l.writeIndexes(&s); err != nil {
+	if err := l.writeIndexes(&s, r.built.epochs); err != nil {
 		return err
 	}
 	if err := writeFile(l.fs, snapshotPath(l.dir, s.next), r.built.producers.encode(), false); err != nil {

@@ -29,6 +29,9 @@ func (l *Log) Snapshot() (Snapshot, error) {
 	case !found:
 		s.Producers = newProducers().encode()
 	default:
+		if _, err := decodeProducers(b, time.Now()); err != nil {
+			return s, fmt.Errorf("%s: %w", snapshotPath(l.dir, v.boundary.NextOffset), err)
+		}
 		s.Producers = b
 	}
 	l.mu.Lock()
@@ -108,6 +111,6 @@ func (l *Log) finishInstall(m meta) (meta, error) {
 	if err := replaceFile(l.fs, filepath.Join(l.dir, epochFile), m.install.epochs.encode()); err != nil {
 		return m, err
 	}
-	m.install = nil
+	m.epochs, m.install = m.install.epochs, nil
 	return m, replaceFile(l.fs, filepath.Join(l.dir, metaFile), m.encode())
 }

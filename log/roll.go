@@ -19,7 +19,7 @@ type dirty struct {
 func (l *Log) roll() error {
 	v := l.view.Load()
 	old := v.active
-	if err := l.writeIndexes(&old); err != nil {
+	if err := l.writeIndexes(&old, v.epochs); err != nil {
 		return err
 	}
 	if err := l.writeSnapshot(old.next); err != nil {
@@ -77,22 +77,34 @@ func (l *Log) releaseWriting(w *writing) {
 	w.log, w.rows = nil, nil
 }
 
-// writeIndexes writes the index files of the active segment, as they are when sealed.
-func (l *Log) writeIndexes(s *segment) error {
+// writeIndexes writes the index files of a segment, as they are when sealed, and
+// its seal. What it has not in its seal already, such as its heads, is left.
+func (l *Log) writeIndexes(s *segment, upTo epochs) error {
 	x := s.sparse
 	x.times = x.times[:len(x.times):len(x.times)]
 	x.noteTime(s.base)
-	if err := writeFile(l.fs, s.files.index, encodeIndex(x.index), false); err != nil {
+	index, times, txns := encodeIndex(x.index), encodeTimes(x.times), encodeAborted(s.aborted)
+	if err := writeFile(l.fs, s.files.index, index, false); err != nil {
 		return fmt.Errorf("write offset index: %w", err)
 	}
-	if err := writeFile(l.fs, s.files.time, encodeTimes(x.times), false); err != nil {
+	if err := writeFile(l.fs, s.files.time, times, false); err != nil {
 		return fmt.Errorf("write time index: %w", err)
 	}
-	if len(s.aborted) == 0 {
-		return l.handles.discard(s.files.txn)
-	}
-	if err := writeFile(l.fs, s.files.txn, encodeAborted(s.aborted), false); err != nil {
+	if len(txns) == 0 {
+		if err := l.handles.discard(s.files.txn); err != nil {
+			return err
+		}
+	} else if err := writeFile(l.fs, s.files.txn, txns, false); err != nil {
 		return fmt.Errorf("write transaction index: %w", err)
+	}
+	said := seal{size: s.size, rows: int64(s.rows), next: s.next, maxTimestamp: s.maxTimestamp, maxOffset: s.maxOffset,
+		index: sumOf(index), times: sumOf(times), txns: sumOf(txns), epochs: upTo}
+	if s.clean {
+		said.heads.size = s.headCount * headSize
+	}
+	s.sums = &sums{seal: said}
+	if err := writeFile(l.fs, s.files.seal, said.encode(), false); err != nil {
+		return fmt.Errorf("write seal: %w", err)
 	}
 	return nil
 }

@@ -27,8 +27,11 @@ type segment struct {
 	sparse               // index and times are those of the active segment; a sealed one has them in its files
 	aborted []AbortedTxn // as index: what its .txnindex will hold
 	ended   *abortedList // of a sealed segment, once read
+	sums    *sums        // of a sealed segment
 	active  bool
 	hints   *hints
+
+	headCount int64 // of a segment of the clean prefix, while it is written
 }
 
 // lastIndex is the newest index of the segment, firstIndex-1 if it has none.
@@ -59,6 +62,7 @@ type view struct {
 	boundary      *Boundary
 	start         int64
 	lastTerm      uint64
+	epochs        epochs
 }
 
 func (v *view) end() int64        { return v.active.next }
@@ -194,43 +198,26 @@ func (s *scanner) batch(position int64) (record.Batch, error) {
 	return record.Batch(b), err
 }
 
-// locate finds the first batch of a segment whose last offset is at least
-// offset; size if there is none.
-func (l *Log) locate(s *segment, file vfs.File, offset int64) (position int64, err error) {
-	if offset <= s.base {
-		return 0, nil
-	}
-	if position, ok := s.hints.load(offset - s.base); ok && position <= s.size {
-		return position, nil
-	}
-	scan := newScanner(file, s.size)
-	defer scan.free()
-	if position, err = l.floor(s, scan.buf, offset); err != nil {
-		return 0, err
-	}
-	for position < s.size {
-		header, err := scan.header(position)
-		if err != nil {
-			return 0, fmt.Errorf("%s: %w", s.files.log, err)
-		}
-		if header.LastOffset() >= offset {
-			break
-		}
-		position += int64(header.Size())
-	}
-	return position, nil
-}
-
-// floor asks the offset index for a position at or before the batch with offset.
-func (l *Log) floor(s *segment, scratch []byte, offset int64) (int64, error) {
-	relative := int32(min(offset-s.base, 1<<31-1))
+// floor asks the offset index for a position at or before the batch with offset,
+// and for the last offset of the batch there; -1 if it is the first one.
+func (l *Log) floor(s *segment, scratch []byte, offset int64) (position, last int64, err error) {
+	relative, e := int32(min(offset-s.base, 1<<31-1)), indexEntry{offset: -1}
 	if s.active {
-		return floorPosition(s.index, relative), nil
+		e = floorEntry(s.index, relative)
+	} else if usable, err := l.indexed(s); err != nil {
+		return 0, -1, err
+	} else if usable {
+		file, err := l.handles.acquire(s.files.index)
+		if err != nil {
+			return 0, -1, err
+		}
+		defer l.handles.release(file)
+		if e, err = floorEntryFile(file, scratch, relative); err != nil {
+			return 0, -1, err
+		}
 	}
-	file, err := l.handles.acquire(s.files.index)
-	if err != nil {
-		return 0, err
+	if e.offset < 0 {
+		return 0, -1, nil
 	}
-	defer l.handles.release(file)
-	return floorPositionFile(file, scratch, relative)
+	return int64(e.position), s.base + int64(e.offset), nil
 }

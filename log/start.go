@@ -113,12 +113,16 @@ func (l *Log) commitMeta(m meta, next *view, boundaryMoved bool) error {
 			return err
 		}
 	}
+	l.mu.Lock()
+	m.epochs = l.state.epochs.truncate(int32(m.boundary.Term)).trim(next.start)
+	l.mu.Unlock()
 	if err := replaceFile(l.fs, filepath.Join(l.dir, metaFile), m.encode()); err != nil {
 		return err
 	}
 	l.meta = m
 	l.mu.Lock()
 	l.state.epochs = l.state.epochs.trim(next.start)
+	next.epochs = l.state.epochs
 	l.view.Store(next)
 	l.mu.Unlock()
 	return nil

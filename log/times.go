@@ -1,9 +1,7 @@
 package log
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"slices"
 
@@ -38,7 +36,7 @@ func (l *Log) largestTimestamp(v *view) (int64, error) {
 		own := first.maxTimestamp
 		if first.base < v.start { // it may be that of a record below the log start
 			var err error
-			if own, err = l.largestFrom(first, v.start); err != nil {
+			if own, err = l.largestFrom(v, first, v.start); err != nil {
 				return 0, err
 			}
 		}
@@ -52,45 +50,64 @@ func (l *Log) largestTimestamp(v *view) (int64, error) {
 
 // largestFrom is the largest timestamp of a segment's records from an offset on,
 // -1 for none.
-func (l *Log) largestFrom(s *segment, start int64) (largest int64, err error) {
-	file, err := l.handles.acquire(s.files.log)
-	if err != nil {
-		return -1, err
-	}
-	defer l.handles.release(file)
-	position, err := l.locate(s, file, start)
-	if err != nil {
-		return -1, err
-	}
-	scan := newScanner(file, s.size)
-	defer scan.free()
-	for largest = -1; position < s.size; {
-		header, err := scan.header(position)
-		if err != nil {
-			return -1, fmt.Errorf("%s: %w", s.files.log, err)
-		}
-		next := position + int64(header.Size())
+func (l *Log) largestFrom(v *view, s *segment, start int64) (largest int64, err error) {
+	largest = -1
+	err = l.walk(v, s, start, func(b record.Batch) (bool, error) {
 		switch {
-		case header.Count() == 0 || header.MaxTimestamp() <= largest:
-		case header.BaseOffset() >= start:
-			largest = header.MaxTimestamp()
+		case b.Count() == 0 || b.MaxTimestamp() <= largest:
+		case b.BaseOffset() >= start:
+			largest = b.MaxTimestamp()
 		default: // the log start lies in this batch
-			b, err := scan.batch(position)
-			if err != nil {
-				return -1, fmt.Errorf("%s: %w", s.files.log, err)
-			}
 			for r, err := range b.Records(nil) {
 				if err != nil {
-					return -1, fmt.Errorf("%s at %d: %w", s.files.log, position, err)
+					return false, err
 				}
 				if r.Offset >= start {
 					largest = max(largest, r.Timestamp)
 				}
 			}
 		}
-		position = next
+		return true, nil
+	})
+	return largest, err
+}
+
+// walk hands the batches of a segment to fn, from the one with an offset on, for
+// as long as fn says. Each is checked before.
+func (l *Log) walk(v *view, s *segment, from int64, fn func(record.Batch) (more bool, err error)) error {
+	file, err := l.handles.acquire(s.files.log)
+	if err != nil {
+		return err
 	}
-	return largest, nil
+	defer l.handles.release(file)
+	chain, position, err := l.chainFrom(v, s, file, from)
+	defer l.done(&chain)
+	if err != nil {
+		return err
+	}
+	scan := newScanner(file, s.size)
+	defer scan.free()
+	for position < s.size {
+		b, err := scan.batch(position)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.files.log, eofIsCorrupt(err))
+		}
+		if got, want := b.Checksum(), b.CRC(); got != want {
+			return fmt.Errorf("%s at %d: checksum %08x, want %08x: %w", s.files.log, position, got, want, ErrCorrupt)
+		}
+		if err := chain.check(position, b); err != nil {
+			return err
+		}
+		more, err := fn(b)
+		if err != nil {
+			return fmt.Errorf("%s at %d: %w", s.files.log, position, err)
+		}
+		if !more {
+			return nil
+		}
+		position += int64(b.Size())
+	}
+	return nil
 }
 
 func (l *Log) findTime(upTo int64, wanted func(*view) (int64, error)) (offset, timestamp int64, leaderEpoch int32, ok bool, err error) {
@@ -119,7 +136,7 @@ func (l *Log) searchTime(v *view, ts int64) (record.Record, int32, error) {
 		if s.maxTimestamp < ts {
 			continue
 		}
-		r, epoch, err := l.searchSegment(s, ts, v.start)
+		r, epoch, err := l.searchSegment(v, s, ts)
 		if err != nil || epoch >= 0 {
 			return r, epoch, err
 		}
@@ -127,45 +144,28 @@ func (l *Log) searchTime(v *view, ts int64) (record.Record, int32, error) {
 	return record.Record{}, -1, nil
 }
 
-func (l *Log) searchSegment(s *segment, ts, start int64) (found record.Record, epoch int32, err error) {
+func (l *Log) searchSegment(v *view, s *segment, ts int64) (found record.Record, epoch int32, err error) {
+	epoch = -1
 	from, err := l.floorTime(s, ts)
 	if err != nil {
-		return found, -1, err
+		return found, epoch, err
 	}
-	file, err := l.handles.acquire(s.files.log)
-	if err != nil {
-		return found, -1, err
-	}
-	defer l.handles.release(file)
-	position, err := l.locate(s, file, max(from, start))
-	if err != nil {
-		return found, -1, err
-	}
-	scan := newScanner(file, s.size)
-	defer scan.free()
-	for position < s.size {
-		header, err := scan.header(position)
-		if err != nil {
-			return found, -1, fmt.Errorf("%s: %w", s.files.log, err)
+	err = l.walk(v, s, max(from, v.start), func(b record.Batch) (bool, error) {
+		if b.MaxTimestamp() < ts || b.Count() == 0 {
+			return true, nil
 		}
-		size := int64(header.Size())
-		if header.MaxTimestamp() >= ts && header.Count() > 0 {
-			b, err := scan.batch(position)
+		for r, err := range b.Records(nil) {
 			if err != nil {
-				return found, -1, fmt.Errorf("%s: %w", s.files.log, err)
+				return false, err
 			}
-			for r, err := range b.Records(nil) {
-				if err != nil {
-					return found, -1, fmt.Errorf("%s at %d: %w", s.files.log, position, err)
-				}
-				if r.Timestamp >= ts && r.Offset >= start {
-					return record.Record{Offset: r.Offset, Timestamp: r.Timestamp}, b.LeaderEpoch(), nil
-				}
+			if r.Timestamp >= ts && r.Offset >= v.start {
+				found, epoch = record.Record{Offset: r.Offset, Timestamp: r.Timestamp}, b.LeaderEpoch()
+				return false, nil
 			}
 		}
-		position += size
-	}
-	return found, -1, nil
+		return true, nil
+	})
+	return found, epoch, err
 }
 
 // floorTime is an offset before which no batch of the segment reaches ts.
@@ -182,10 +182,10 @@ func (l *Log) floorTime(s *segment, ts int64) (int64, error) {
 		}
 		return s.base + int64(s.times[n-1].offset), nil
 	}
-	file, err := l.handles.acquire(s.files.time)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.base, nil
+	if usable, err := l.indexed(s); err != nil || !usable {
+		return s.base, err
 	}
+	file, err := l.handles.acquire(s.files.time)
 	if err != nil {
 		return 0, err
 	}

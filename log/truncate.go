@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"time"
+
+	"github.com/oncelog/oncelog/protocol/record"
 )
 
 // TruncateSuffix removes the entries from an index on, and with them what
@@ -49,7 +51,7 @@ func (l *Log) truncate(from uint64) error {
 		return err
 	}
 	s := &c.segment
-	if err := l.unflush(s.base, s.size); err != nil {
+	if err := l.unflush(s.base, s.size, int64(s.rows)); err != nil {
 		return err
 	}
 	if err := l.dropSegmentsAfter(s.base); err != nil {
@@ -175,7 +177,7 @@ func shorten(file *handle, size int64) error {
 func (l *Log) rebuild(c cut) error {
 	v := *l.view.Load()
 	s := c.segment
-	s.active, s.sparse, s.aborted, s.hints, s.ended = true, newSparse(), nil, new(hints), new(abortedList)
+	s.active, s.sparse, s.aborted, s.hints, s.ended, s.sums = true, newSparse(), nil, new(hints), new(abortedList), nil
 	var sealed []*segment
 	for _, old := range v.sealed {
 		if old.base < s.base {
@@ -194,7 +196,7 @@ func (l *Log) rebuild(c cut) error {
 		return err
 	}
 	l.mu.Lock()
-	l.state = built
+	l.state, v.epochs = built, built.epochs
 	l.dirty.segments = keepBefore(l.dirty.segments, s.base)
 	l.view.Store(&v)
 	l.mu.Unlock()
@@ -255,6 +257,9 @@ func (l *Log) producersAt(v *view, base int64) (*producers, error) {
 		if p, err = decodeProducers(b, now); err == nil {
 			break
 		}
+		if begin == 0 && v.boundary.NextOffset > 0 {
+			return nil, fmt.Errorf("%s: the state of producers at the beginning of the log; without the file the log opens and they are forgotten: %w", snapshotPath(l.dir, segments[0].base), err)
+		}
 		l.logger.Warn("producer snapshot unreadable, replaying older rows", "dir", l.dir, "offset", segments[begin].base, "error", err)
 	}
 	if p == nil {
@@ -278,7 +283,11 @@ func (l *Log) producersAt(v *view, base int64) (*producers, error) {
 func (l *Log) producersOfClean(v *view, now time.Time) (*producers, error) {
 	p := newProducers()
 	for _, s := range v.clean {
-		if err := l.eachBatch(s, func(row Row) { p.apply(row, now) }); err != nil {
+		if err := l.walk(v, s, s.base, func(b record.Batch) (bool, error) {
+			row, err := batchRow(b)
+			p.apply(row, now)
+			return true, err
+		}); err != nil {
 			return nil, err
 		}
 	}
@@ -286,29 +295,4 @@ func (l *Log) producersOfClean(v *view, now time.Time) (*producers, error) {
 		l.logger.Warn("no producer snapshot: producers that wrote only below the boundary are forgotten", "dir", l.dir, "offset", v.boundary.NextOffset)
 	}
 	return p, nil
-}
-
-// eachBatch reads all batches of a segment, as rows without index.
-func (l *Log) eachBatch(s *segment, fn func(Row)) error {
-	file, err := l.handles.acquire(s.files.log)
-	if err != nil {
-		return err
-	}
-	defer l.handles.release(file)
-	scan := newScanner(file, s.size)
-	defer scan.free()
-	for position := int64(0); position < s.size; {
-		b, err := scan.batch(position)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.files.log, err)
-		}
-		row, err := batchRow(b)
-		if err != nil {
-			return fmt.Errorf("%s at %d: %w", s.files.log, position, err)
-		}
-		row.Position = position
-		fn(row)
-		position += int64(row.Size)
-	}
-	return nil
 }
