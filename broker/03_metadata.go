@@ -35,7 +35,7 @@ const autoCreateTime = 10 * time.Second
 func (b *Broker) handleMetadata(ctx context.Context, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
 	image := b.image()
 	resp.ClusterID = &image.ClusterID
-	resp.ControllerID = b.nodeID()
+	resp.ControllerID = b.controllerID()
 	for _, node := range image.Brokers() {
 		one := kmsg.NewMetadataResponseBroker()
 		one.NodeID = node.ID
@@ -167,13 +167,12 @@ type partitionState struct {
 // stateOf tells the state of a partition as this node knows it.
 func (b *Broker) stateOf(t *topic, partition int) partitionState {
 	state := partitionState{leader: -1, epoch: -1, replicas: t.Partitions[partition].Replicas, inSync: []int32{}, offline: []int32{}}
-	p := t.partitions[partition]
-	if p == nil {
-		state.offline = state.replicas
+	if t.partitions[partition] == nil && t.isHere(partition, b.nodeID()) {
+		state.offline = []int32{b.nodeID()}
 		return state
 	}
-	if l := p.Leadership(); l.Leader >= 0 && (l.Leader != b.nodeID() || l.Ready) {
-		state.leader, state.epoch, state.inSync = l.Leader, l.Epoch, p.InSync()
+	if l := t.leaderOf(int32(partition)); l.Leader >= 0 && (l.Leader != b.nodeID() || l.Ready) {
+		state.leader, state.epoch, state.inSync = l.Leader, l.Epoch, b.inSync(t, partition)
 	}
 	return state
 }

@@ -39,7 +39,7 @@ func (b *Broker) describeCluster(ctx context.Context, req *kmsg.DescribeClusterR
 	}
 	image := b.image()
 	resp.ClusterID = image.ClusterID
-	resp.ControllerID = b.nodeID()
+	resp.ControllerID = b.controllerID()
 	for _, known := range image.Brokers() {
 		host, port := b.addressFor(ctx, known)
 		one := kmsg.NewDescribeClusterResponseBroker()

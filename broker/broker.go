@@ -58,10 +58,12 @@ type Broker struct {
 	metrics       *metrics
 	listening     []net.Addr
 
-	cancel context.CancelFunc // of the background work
-	tasks  sync.WaitGroup
-	closed chan struct{} // closed by the first Close
-	once   sync.Once
+	markerSessions *txn.Sessions
+	serving        chan struct{}      // closed when other nodes may ask
+	cancel         context.CancelFunc // of the background work
+	tasks          sync.WaitGroup
+	closed         chan struct{} // closed by the first Close
+	once           sync.Once
 }
 
 // Open starts a broker and returns once it listens. The context bounds the
@@ -70,7 +72,7 @@ type Broker struct {
 // Errors: of the settings, all of them together; of the folder, when another
 // process has it or a newer program wrote it; of the listeners.
 func Open(ctx context.Context, cfg Config) (*Broker, error) {
-	b := &Broker{cfg: cfg.withDefaults(), closed: make(chan struct{}), buffers: new(bufferPool), sessions: newSessionCache()}
+	b := &Broker{cfg: cfg.withDefaults(), closed: make(chan struct{}), serving: make(chan struct{}), markerSessions: new(txn.Sessions), buffers: new(bufferPool), sessions: newSessionCache()}
 	b.logger = b.cfg.Logger
 	b.decompressing = record.NewBudget(decompressBudget)
 	s, err := newSettings(b.cfg.Properties, nil, nil)
@@ -127,6 +129,7 @@ func (b *Broker) start(ctx context.Context, s *settings) error {
 	if err := b.removeLeftovers(ctx, s.logDirs[0]); err != nil {
 		return fmt.Errorf("log.dirs: %w", err)
 	}
+	close(b.serving)
 	b.topics.reconcile(ctx, b.metadata.Image())
 	b.tasks.Go(func() { b.topics.run(background) })
 	return b.listen(ctx, s)
@@ -146,22 +149,33 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 	if err := checkFormat(b.cfg.FS, dir, s.nodeID); err != nil {
 		return fmt.Errorf("log.dirs: %w", err)
 	}
+	mesh, err := b.joinNodes(s)
+	if err != nil {
+		return err
+	}
 	fsync, interval := s.fsyncPolicy()
 	b.node, err = replication.Open(replication.Config{
-		NodeID: s.nodeID, Dir: dir, FS: b.cfg.FS, Logger: b.logger, Fsync: fsync, FsyncInterval: interval,
+		NodeID: s.nodeID, Dir: dir, FS: b.cfg.FS, Logger: b.logger, Mesh: mesh, Fsync: fsync, FsyncInterval: interval,
 		RetentionCheckInterval: s.logRetentionCheck, CleanerBackoff: s.cleanerRest(), ProducerExpiryInterval: s.producerIDChecks, ReplicaLagTimeMax: s.replicaLagMax,
 	})
 	if err != nil {
+		if mesh != nil {
+			err = errors.Join(err, mesh.Listener.Close())
+		}
 		return fmt.Errorf("log.dirs: %w", err)
 	}
-	b.metadata, err = cluster.Open(ctx, b.node, nil, b.cfg.FS, cluster.Config{
+	b.node.SetPeers(b.plan.voterAddresses())
+	metadata := cluster.Config{
 		NodeID: s.nodeID, ClusterID: s.clusterID, Dir: dir, Features: b.cfg.Features,
 		NumPartitions: s.numPartitions, ReplicationFactor: s.replicationFactor, Rules: configRules{b}, Logger: b.logger,
-	})
-	if err != nil {
+	}
+	if b.plan.joins() {
+		metadata.Forward = b.forwardChange
+	}
+	if b.metadata, err = cluster.Open(ctx, b.node, b.plan.voterIDs(), b.cfg.FS, metadata); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	if err := b.metadata.WaitReady(ctx); err != nil {
+	if err := b.metadata.WaitLed(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	return nil

@@ -197,6 +197,8 @@ func parseListener(text string) (listener, error) {
 // listenerPlan is where to listen and what to tell clients of it.
 type listenerPlan struct {
 	listen     []listener
+	controller *listener           // where other nodes connect; nil: nowhere
+	voters     []voter             // all nodes that decide on the metadata
 	advertised map[string]listener // by name; absent: auto
 }
 
@@ -209,6 +211,7 @@ func (s *settings) plan() (listenerPlan, error) {
 			return p, fmt.Errorf("listeners: %w", err)
 		}
 		if slices.Contains(s.controllerListeners, l.name) {
+			p.controller = &l
 			continue
 		}
 		if protocol := s.protocolOf(l.name); protocol != "PLAINTEXT" {
@@ -218,6 +221,13 @@ func (s *settings) plan() (listenerPlan, error) {
 	}
 	if len(p.listen) == 0 {
 		return p, errors.New("listeners: nothing to listen on")
+	}
+	var err error
+	if p.voters, err = parseVoters(s.voters); err != nil {
+		return p, err
+	}
+	if err := p.checkVoters(s); err != nil {
+		return p, err
 	}
 	for _, text := range s.advertisedListeners {
 		if text == "auto" {

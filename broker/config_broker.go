@@ -23,6 +23,7 @@ type settings struct {
 	listeners            []string
 	advertisedListeners  []string
 	controllerListeners  []string
+	voters               []string
 	securityProtocols    string
 	autoCreateTopics     bool
 	deleteTopics         bool
@@ -82,8 +83,8 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "compression.zstd.level", typ: typeInt, def: "3", dynamic: true, check: between(-131072, 22), doc: "Level used when the broker itself compresses with zstd."},
 	{name: "connections.max.idle.ms", typ: typeLong, def: "600000", bind: func(s *settings) any { return &s.connectionsMaxIdle },
 		doc: "A connection on which nothing was asked for this long is closed; negative is never."},
-	{name: "controller.listener.names", typ: typeList, def: "", bind: func(s *settings) any { return &s.controllerListeners }, doc: "Listeners named here are not served: nodes talk over a port of their own."},
-	{name: "controller.quorum.voters", typ: typeList, def: "", doc: "Accepted; one node is the whole cluster."},
+	{name: "controller.listener.names", typ: typeList, def: "", bind: func(s *settings) any { return &s.controllerListeners }, doc: "The listener on which nodes talk to each other; clients are not served there."},
+	{name: "controller.quorum.voters", typ: typeList, def: "", bind: func(s *settings) any { return &s.voters }, doc: "The nodes of the cluster, as id@host:port of their controller listeners. Empty: this node alone."},
 	{name: "default.replication.factor", typ: typeInt, def: "1", check: atLeast(1), bind: func(s *settings) any { return &s.replicationFactor },
 		doc: "The replicas of a topic that does not say."},
 	{name: "delete.topic.enable", typ: typeBoolean, def: "true", bind: func(s *settings) any { return &s.deleteTopics }, doc: "Whether topics may be deleted."},

@@ -16,7 +16,7 @@ import (
 //
 // Errors: COORDINATOR_NOT_AVAILABLE.
 func (b *Broker) ensureInternal(ctx context.Context, name string) error {
-	if t, ok := b.topics.load().byName(name); ok && t.whole() {
+	if t, ok := b.topics.load().byName(name); ok && t.whole(b.nodeID()) {
 		return nil
 	}
 	made, err := b.makeInternal(ctx, name)

@@ -106,7 +106,7 @@ func (t *topics) reconcile(ctx context.Context, image *cluster.Image) {
 	tasks.SetLimit(openAtOnce)
 	for _, one := range image.Topics() {
 		was, ok := old.byID(one.ID)
-		if ok && was.Topic == one && old.settings == next.settings && was.whole() {
+		if ok && was.Topic == one && old.settings == next.settings && was.whole(next.settings.nodeID) {
 			next.add(was)
 			continue
 		}
@@ -127,7 +127,7 @@ func (s *topicSet) add(t *topic) {
 // whole says that no topic has a partition that waits to be opened again.
 func (s *topicSet) whole() bool {
 	for _, t := range s.names {
-		if !t.whole() {
+		if !t.whole(s.settings.nodeID) {
 			return false
 		}
 	}
@@ -135,9 +135,9 @@ func (s *topicSet) whole() bool {
 }
 
 // whole says that no partition waits to be opened again.
-func (t *topic) whole() bool {
-	for _, p := range t.partitions {
-		if p == nil {
+func (t *topic) whole(self int32) bool {
+	for i, p := range t.partitions {
+		if p == nil && t.isHere(i, self) {
 			return false
 		}
 	}
@@ -180,6 +180,9 @@ func (t *topics) open(ctx context.Context, tasks *errgroup.Group, was *topic, on
 			next.partitions[i] = was.partitions[i]
 			next.partitions[i].SetConfig(config)
 			continue
+		}
+		if !next.isHere(i, s.nodeID) {
+			continue // others hold it
 		}
 		tasks.Go(func() error {
 			p, err := t.openPartition(ctx, next, int32(i), config, s)
@@ -282,7 +285,7 @@ func (t *topics) waitReady(ctx context.Context, id cluster.UUID, partitions int)
 		if p == nil {
 			continue // opening it failed, which is logged
 		}
-		if err := p.WaitReady(ctx); err != nil {
+		if err := p.WaitLed(ctx); err != nil {
 			return err
 		}
 	}
@@ -348,7 +351,8 @@ func (s *topicSettings) compacted() bool {
 // resolve finds the partition that a request names, by topic name or, when the
 // version has them, by id.
 //
-// Errors: UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR.
+// Errors: UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER when
+// others hold it, KAFKA_STORAGE_ERROR.
 func (s *topicSet) resolve(name string, id cluster.UUID, useID bool, partition int32) (*topic, *replication.Partition, error) {
 	t, ok := s.byName(name)
 	if useID {
@@ -360,6 +364,9 @@ func (s *topicSet) resolve(name string, id cluster.UUID, useID bool, partition i
 		return nil, nil, kerr.UnknownTopicOrPartition
 	}
 	p := t.partitions[partition]
+	if p == nil && !t.isHere(int(partition), s.settings.nodeID) {
+		return t, nil, kerr.NotLeaderForPartition
+	}
 	if p == nil {
 		return t, nil, errors.Join(errors.New("the partition could not be opened"), kerr.KafkaStorageError)
 	}

@@ -14,7 +14,7 @@ import (
 // newTxns makes the transaction coordinator over this broker's partitions.
 func (b *Broker) newTxns(s *settings) *txn.Coordinator {
 	return txn.New(txn.Config{
-		Markers: markers{b: b, sessions: new(txn.Sessions)}, IDs: b.metadata, Logger: b.logger,
+		Markers: markers{b: b, sessions: b.markerSessions}, IDs: b.metadata, Logger: b.logger,
 		Deleted: func(id [16]byte) bool {
 			_, dead := b.image().Dead(id)
 			return dead
@@ -33,14 +33,32 @@ func (b *Broker) partitionsOf(name string, planned int32) int32 {
 	return planned
 }
 
-// markers ends transactions on this node's partitions.
+// markers ends transactions on the partitions that took part, wherever their
+// leaders are.
 type markers struct {
 	b        *Broker
 	sessions *txn.Sessions
 }
 
-// WriteMarker appends the marker unless the partition says that it is there.
+// WriteMarker has the partition's leader append the marker.
 func (m markers) WriteMarker(ctx context.Context, w txn.Marker) error {
+	t, err := m.b.topicOf(w.Participant)
+	if err != nil {
+		return err
+	}
+	leader := t.leaderOf(w.Partition).Leader
+	if leader < 0 || leader == m.b.nodeID() {
+		return m.writeHere(ctx, w)
+	}
+	answer, err := askPeer[txn.Marker, peerError](ctx, m.b, leader, peerMarker, w)
+	if err != nil {
+		return fmt.Errorf("marker for %v: %w", w, err)
+	}
+	return answer.err(leader)
+}
+
+// writeHere appends the marker unless the partition says that it is there.
+func (m markers) writeHere(ctx context.Context, w txn.Marker) error {
 	if err := m.sessions.Accept(w); err != nil {
 		return err
 	}
@@ -51,6 +69,42 @@ func (m markers) WriteMarker(ctx context.Context, w txn.Marker) error {
 	return p.AppendMarker(ctx, log.Marker{
 		ProducerID: w.ProducerID, Epoch: w.ProducerEpoch, CoordinatorEpoch: w.CoordinatorEpoch, Commit: w.Commit, TV2: w.TV2,
 	})
+}
+
+// topicOf finds the topic of a transaction's partition.
+func (b *Broker) topicOf(w txn.Participant) (*topic, error) {
+	t, _, err := b.topics.load().resolve(w.Topic, w.TopicID, w.TopicID != [16]byte{}, w.Partition)
+	if t == nil {
+		return nil, fmt.Errorf("marker for %v: %w", w, err)
+	}
+	return t, nil
+}
+
+// ensure asks the coordinator of a transactional id, wherever it is, whether
+// partitions are in its transaction.
+func (b *Broker) ensure(ctx context.Context, r txn.EnsureRequest) []error {
+	if t, ok := b.topics.load().byName(txnTopic); ok && b.plan.joins() {
+		if i := b.txns.Partition(r.TransactionalID); int(i) < len(t.partitions) {
+			if leader := t.leaderOf(i).Leader; leader >= 0 && leader != b.nodeID() {
+				return b.ensureAt(ctx, leader, r)
+			}
+		}
+	}
+	return b.txns.Ensure(ctx, r)
+}
+
+func (b *Broker) ensureAt(ctx context.Context, node int32, r txn.EnsureRequest) []error {
+	answers, err := askPeer[txn.EnsureRequest, []peerError](ctx, b, node, peerEnsure, r)
+	if err == nil && len(answers) != len(r.Participants) {
+		err = fmt.Errorf("node %d answered for %d of %d partitions: %w", node, len(answers), len(r.Participants), kerr.UnknownServerError)
+	}
+	errs := make([]error, len(r.Participants))
+	for i := range errs {
+		if errs[i] = err; err == nil {
+			errs[i] = answers[i].err(node)
+		}
+	}
+	return errs
 }
 
 // participant finds the replica of a transaction's partition: by topic id where

@@ -67,7 +67,7 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	if len(ask) == 0 {
 		return errs
 	}
-	for i, err := range b.txns.Ensure(ctx, request) {
+	for i, err := range b.ensure(ctx, request) {
 		errs[ask[i]] = err
 		if one := &batches[ask[i]]; err != nil {
 			one.log().Withdraw(one.producerID, one.guard, one.firstSequence)
@@ -93,7 +93,7 @@ func (t *txnBatch) protect(ctx context.Context) {
 func (b *Broker) verifyOffsets(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, partition int32, guard func(int64) shard.Guard) (shard.Guard, error) {
 	held := guard(req.ProducerID)
 	for attempt := 0; ; attempt++ {
-		errs := b.txns.Ensure(ctx, txn.EnsureRequest{
+		errs := b.ensure(ctx, txn.EnsureRequest{
 			TransactionalID: req.TransactionalID, ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch,
 			Participants: []txn.Participant{b.offsetsParticipant(partition)}, API: kmsg.TxnOffsetCommit, Version: req.Version,
 		})

@@ -22,7 +22,7 @@ type detector struct {
 
 // How the detector waits.
 const (
-	lookAgain   = 100 * time.Millisecond // while a group has no leader
+	lookAgain   = 50 * time.Millisecond  // while a group has no leader
 	kickStagger = 300 * time.Millisecond // between the voters of a group, in order of preference
 	minRest     = 2 * time.Second        // between two kicks of one replica, doubling
 	maxRest     = 30 * time.Second
@@ -31,9 +31,8 @@ const (
 
 // A trouble is a group without a leader that answers, as one replica sees it.
 type trouble struct {
-	since time.Time // when it was seen first
-	next  time.Time // no kick before
-	rest  time.Duration
+	next time.Time // no kick before
+	rest time.Duration
 }
 
 func newDetector(n *Node) *detector { return &detector{node: n, some: make(chan struct{}, 1)} }
@@ -49,10 +48,10 @@ func (d *detector) poke() {
 // run looks whenever something changed, and again and again only while a group
 // has no leader.
 func (d *detector) run(ctx context.Context) {
-	troubles := map[PartitionID]*trouble{}
+	troubles, leaderless := map[PartitionID]*trouble{}, false
 	for {
 		var again <-chan time.Time
-		if len(troubles) > 0 {
+		if leaderless {
 			again = time.After(lookAgain)
 		}
 		select {
@@ -61,12 +60,13 @@ func (d *detector) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		d.look(ctx, troubles)
+		leaderless = d.look(ctx, troubles)
 	}
 }
 
-// look finds the groups in trouble and kicks those whose turn it is.
-func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) {
+// look finds the groups in trouble and kicks those whose turn it is. It reports
+// whether any has no leader.
+func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) bool {
 	found := map[PartitionID]*Partition{}
 	var leaderless []*Partition
 	for _, p := range d.node.all() {
@@ -91,15 +91,16 @@ func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) 
 	for id, p := range found {
 		t := troubles[id]
 		if t == nil {
-			t = &trouble{since: now, next: now.Add(time.Duration(d.rank(p)) * kickStagger), rest: minRest}
+			t = &trouble{next: now.Add(time.Duration(d.rank(p)) * kickStagger), rest: minRest}
 			troubles[id] = t
 		}
 		if !now.Before(t.next) {
 			t.next, t.rest = now.Add(t.rest), min(2*t.rest, maxRest)
-			p.logger.Info("standing for election: the leader is gone", "leader", p.Leadership().Leader)
+			p.logger.Info("standing for election", "leader_before", p.Leadership().Leader)
 			p.group.Load().transport.kick()
 		}
 	}
+	return len(leaderless) > 0 || len(found) > 0
 }
 
 // lost says whether a majority of the voters say that the leader's node is dead.

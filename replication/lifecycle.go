@@ -19,8 +19,8 @@ const (
 // folder is where a partition's files are.
 func (n *Node) folder(id PartitionID) string { return filepath.Join(n.cfg.Dir, id.String()) }
 
-// start opens the log and starts its group. An only voter is elected at once;
-// of several the first is, if the group is new.
+// start opens the log and starts its group. An only voter is elected at once; of
+// several the detector has one stand once a majority is there to vote.
 func (p *Partition) start() error {
 	g, err := p.openGroup()
 	if err != nil {
@@ -35,8 +35,7 @@ func (p *Partition) adopt(g *group) {
 	p.order.enter(g)
 	p.group.Store(g)
 	g.log.SetConfig(*p.config.Load()) // it may have changed since the log was opened
-	first := len(p.voters) > 0 && p.voters[0] == p.node.cfg.NodeID
-	if g.store.sole.Load() || first && g.log.LastIndex() == 1 {
+	if g.store.sole.Load() {
 		g.transport.kick()
 	}
 }

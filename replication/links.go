@@ -75,6 +75,11 @@ func (n *Node) SetPeers(addresses map[int32]string) {
 // Mesh is the node's connections to others, nil when it has none.
 func (n *Node) Mesh() *mesh.Mesh { return n.mesh }
 
+// Hears says whether a node answers this one; a node hears itself.
+func (n *Node) Hears(node int32) bool {
+	return node == n.cfg.NodeID || n.mesh != nil && n.detector.alive(node)
+}
+
 // fenceAfter is how old the newest contact with a majority of voters may be
 // before a leader must take it that another one was elected (hard-24).
 const fenceAfter = time.Second

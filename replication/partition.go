@@ -145,6 +145,23 @@ func (p *Partition) WaitReady(ctx context.Context) error {
 	}
 }
 
+// WaitLed returns when a replica leads and may serve, this one or another.
+func (p *Partition) WaitLed(ctx context.Context) error {
+	for {
+		moved := p.Moved()
+		if l := p.Leadership(); l.Ready || l.Leader >= 0 && l.Leader != p.node.cfg.NodeID {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-p.closing:
+			return ErrClosed
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a leader of %s-%d: %w", p.topic, p.id.Partition, ctx.Err())
+		}
+	}
+}
+
 // Voters are the nodes that decide.
 func (p *Partition) Voters() []int32 {
 	return votersOf(p.group.Load().raft.GetConfiguration().Configuration())

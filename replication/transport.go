@@ -43,6 +43,7 @@ type transport struct {
 	stop     chan struct{}
 
 	mu    sync.Mutex
+	began time.Time // this leadership
 	peers map[int32]peer
 }
 
@@ -208,13 +209,18 @@ func (t *transport) note(id raft.ServerID, args *raft.AppendEntriesRequest, resp
 func (t *transport) peer(node int32) peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.peers[node]
+	p, heard := t.peers[node]
+	if !heard {
+		p.caughtUp = t.began // it gets the time that a replica may lag
+	}
+	return p
 }
 
 // forget starts a leadership knowing nothing of the followers.
 func (t *transport) forget() {
 	t.mu.Lock()
 	clear(t.peers)
+	t.began = time.Now()
 	t.mu.Unlock()
 }
 

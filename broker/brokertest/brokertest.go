@@ -36,6 +36,8 @@ type Options struct {
 	// or to put faults between. nil: new ones.
 	FS      vfs.FS
 	Network *memnet.Network
+	// Host is the broker's machine in Network, which can be cut off. "": one that cannot.
+	Host string
 	// Logger is told of changes of state. nil: they are logged to the test when
 	// it runs with -v.
 	Logger *slog.Logger
@@ -46,6 +48,7 @@ type Server struct {
 	*broker.Broker
 	FS      vfs.FS
 	Network *memnet.Network
+	options Options
 }
 
 // properties are the defaults of tests.
@@ -78,7 +81,7 @@ func Start(t testing.TB, options Options) *Server {
 
 // Open starts a broker outside of a test. The caller stops it.
 func Open(ctx context.Context, options Options) (*Server, error) {
-	s := &Server{FS: options.FS, Network: options.Network}
+	s := &Server{FS: options.FS, Network: options.Network, options: options}
 	if s.FS == nil {
 		s.FS = vfs.NewMem()
 	}
@@ -87,8 +90,9 @@ func Open(ctx context.Context, options Options) (*Server, error) {
 	}
 	all := maps.Clone(properties)
 	maps.Copy(all, options.Properties)
+	host := s.Network.Host(options.Host)
 	b, err := broker.Open(ctx, broker.Config{
-		Properties: all, Features: options.Features, FS: s.FS, Listen: s.Network.Listen, Dial: s.Network.Dial, Logger: options.Logger,
+		Properties: all, Features: options.Features, FS: s.FS, Listen: host.Listen, Dial: host.Dial, Logger: options.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -34,6 +34,8 @@ const (
 	// saveInterval is the least time between two writes of the state file while
 	// commands are applied; Close writes what is left.
 	saveInterval = time.Second
+	// followRest bounds how often a node takes up what the others decided.
+	followRest = 5 * time.Millisecond
 )
 
 // Config of the metadata. Zero values are defaults.
@@ -57,7 +59,9 @@ type Config struct {
 	Forward func(ctx context.Context, node int32, request []byte) ([]byte, error)
 	// Leader is the node that leads the metadata, -1 while none is known. nil: this one.
 	Leader func() int32
-	Logger *slog.Logger // nil: discard
+	// WaitLed waits until it has one. It is needed beside Forward.
+	WaitLed func(ctx context.Context) error
+	Logger  *slog.Logger // nil: discard
 }
 
 // Metadata is this node's part in the metadata group.
@@ -92,7 +96,7 @@ func OpenOn(ctx context.Context, p shard.Partition, cfg Config) (*Metadata, erro
 	m.publish(first)
 	m.view = &view{image: first, shared: true, dirty: map[part]struct{}{}}
 	m.shard = shard.Open(ctx, p, func(int32) *view { return m.view }, shard.Options[*view]{
-		Follow: true, Persist: m.applied, Park: 5 * time.Second, Logger: cfg.Logger,
+		Follow: true, Persist: m.applied, Park: 5 * time.Second, Rest: followRest, Logger: cfg.Logger,
 	})
 	return m, nil
 }
@@ -192,6 +196,17 @@ func (m *Metadata) Changed() <-chan struct{} { return *m.changed.Load() }
 
 // WaitReady waits until changes can be decided on this node.
 func (m *Metadata) WaitReady(ctx context.Context) error { return m.shard.WaitReady(ctx) }
+
+// WaitLed waits until changes can be decided, on this node or on another.
+func (m *Metadata) WaitLed(ctx context.Context) error {
+	if m.cfg.Forward == nil {
+		return m.WaitReady(ctx)
+	}
+	return m.cfg.WaitLed(ctx)
+}
+
+// Leader is the node that leads the metadata, -1 while none is known.
+func (m *Metadata) Leader() int32 { return m.cfg.Leader() }
 
 // CreateTopic creates a topic and returns it, or what it would be.
 //

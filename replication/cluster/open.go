@@ -33,6 +33,6 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 	if fs != nil && fs != vfs.OS {
 		cfg.Dir = ""
 	}
-	cfg.Leader = func() int32 { return p.Leadership().Leader }
+	cfg.Leader, cfg.WaitLed = func() int32 { return p.Leadership().Leader }, p.WaitLed
 	return OpenOn(ctx, shard.OnReplica(p, cfg.NodeID, 1), cfg)
 }

@@ -60,7 +60,7 @@ func (s *Shard[V]) run() {
 		last = s.step(last)
 		var again <-chan time.Time
 		if f := s.failure.Load(); f != nil && f.passes() {
-			again = time.After(rest)
+			again = time.After(s.opts.Rest)
 		}
 		select {
 		case <-moved:
@@ -79,7 +79,7 @@ func (s *Shard[V]) run() {
 
 // pause keeps a busy partition from waking run at each commit.
 func (s *Shard[V]) pause() {
-	timer := time.NewTimer(rest)
+	timer := time.NewTimer(s.opts.Rest)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -21,9 +21,8 @@ import (
 )
 
 const (
-	// rest is the least time between two wake-ups of an idle shard's own
-	// goroutine while others append. Requests do not wait for it.
-	rest = 250 * time.Millisecond
+	// restDefault is what Options.Rest is when it says nothing.
+	restDefault = 250 * time.Millisecond
 	// parkDefault is how long a request waits for a leader that is loading.
 	parkDefault = 500 * time.Millisecond
 )
@@ -88,7 +87,10 @@ type Options[V View] struct {
 	Follow bool
 	// Park is how long a request waits for a shard that is loading before it is
 	// answered COORDINATOR_LOAD_IN_PROGRESS. 0: 500 ms. Negative: not at all.
-	Park   time.Duration
+	Park time.Duration
+	// Rest is the least time between two wake-ups of a shard's own goroutine while
+	// others append. Requests do not wait for it. 0: 250 ms.
+	Rest   time.Duration
 	Logger *slog.Logger // nil: discard
 }
 
@@ -132,6 +134,9 @@ func Open[V View](ctx context.Context, p Partition, newView func(epoch int32) V,
 	}
 	if s.opts.Park == 0 {
 		s.opts.Park = parkDefault
+	}
+	if s.opts.Rest == 0 {
+		s.opts.Rest = restDefault
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	if opts.Follow {
