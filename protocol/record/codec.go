@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -207,7 +208,7 @@ func unzstd(dst, src []byte, spent *spending) (_ []byte, err error) {
 			if err == nil && len(got) <= spent.limit {
 				return got, nil
 			}
-			if err != nil && !errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+			if err != nil && !lacksRoom(err) {
 				return nil, fmt.Errorf("zstd: %w: %w", err, errCompressed)
 			}
 		}
@@ -218,6 +219,13 @@ func unzstd(dst, src []byte, spent *spending) (_ []byte, err error) {
 			return nil, err
 		}
 	}
+}
+
+// lacksRoom says that more room may help. Where the end of the room lies within a
+// block, as it may in a frame that does not tell its content size (Java's do not),
+// the decoder has no error of its own to say so.
+func lacksRoom(err error) bool {
+	return errors.Is(err, zstd.ErrDecoderSizeExceeded) || strings.Contains(err.Error(), "output bigger than max block size")
 }
 
 // DefaultLevel leaves the level of compression to the codec: gzip 6, lz4 9, zstd 3.

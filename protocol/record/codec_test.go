@@ -3,9 +3,12 @@ package record
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"math/rand"
+	"slices"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -94,6 +97,47 @@ func TestBudgetOfTheProcess(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Java's producer and others write zstd as a stream, whose frame does not tell the
+// size of its content, and may end a block anywhere.
+func TestZstdWithoutContentSize(t *testing.T) {
+	for _, block := range []int{50_000, 100_000, 1 << 20} {
+		for _, size := range []int{60_000, 70_000, 130_000, 300_000, 3_000_000} {
+			var text []byte
+			for i := 0; len(text) < size; i++ {
+				text = fmt.Appendf(text, "line %d of text that repeats %d\n", i*7919, i%13)
+			}
+			sent := streamed(t, text, block)
+			spent := spending{limit: 4 << 20}
+			if got, err := decompress(nil, sent, CodecZstd, &spent); err != nil || !bytes.Equal(got, text) {
+				t.Errorf("%d bytes in blocks of %d: %d bytes, %v", len(text), block, len(got), err)
+			}
+			spent = spending{limit: len(text) - 1}
+			if _, err := decompress(nil, sent, CodecZstd, &spent); !errors.Is(err, errTooLarge) {
+				t.Errorf("%d bytes in blocks of %d, one less allowed: %v", len(text), block, err)
+			}
+		}
+	}
+}
+
+func streamed(t *testing.T, text []byte, block int) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for chunk := range slices.Chunk(text, block) {
+		_, err := w.Write(chunk)
+		if err = errors.Join(err, w.Flush()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 func TestCutCompressionIsCorrupt(t *testing.T) {
