@@ -1,7 +1,6 @@
 package broker_test
 
 import (
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -154,17 +153,4 @@ func (h *hostile) fetch(change func(*kmsg.FetchRequest, *kmsg.FetchRequestTopicP
 
 func fetched(change func(*kmsg.FetchRequest, *kmsg.FetchRequestTopicPartition)) func(*hostile) []byte {
 	return func(h *hostile) []byte { return frame(h.fetch(change)) }
-}
-
-func TestHostileFetch(t *testing.T) {
-	type request = kmsg.FetchRequest
-	type partition = kmsg.FetchRequestTopicPartition
-	play(t, []hostileRow{
-		{number: 94, what: "offset 2^62", send: fetched(func(_ *request, p *partition) { p.FetchOffset = 1 << 62 }), want: code(1)},
-		{number: 95, what: "offset -5", send: fetched(func(_ *request, p *partition) { p.FetchOffset = -5 }), want: code(1)},
-		{number: 96, what: "a client that says it is replica 1", send: fetched(func(r *request, _ *partition) { r.ReplicaID = 1 }), want: code(6)},
-		{number: 97, what: "the longest wait for the most bytes", want: silent, send: fetched(func(r *request, _ *partition) {
-			r.MinBytes, r.MaxWaitMillis = math.MaxInt32, math.MaxInt32
-		})},
-	})
 }
