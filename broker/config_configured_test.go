@@ -13,6 +13,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/oncelog/oncelog/broker/brokertest"
 	"github.com/oncelog/oncelog/protocol/record"
@@ -145,6 +147,45 @@ func (w *configured) roll() {
 	w.Helper()
 	time.Sleep(2 * time.Minute)
 	w.must(kgo.Record{Key: []byte("filler")})
+}
+
+// unverified says whether a transactional batch is stored in a partition that was
+// not added to the transaction, as Kafka before 3.6 stored it.
+func (w *configured) unverified() bool {
+	w.Helper()
+	c := client(w.T, w.s, kgo.MaxVersions(kversion.V3_7_0()))
+	id := "txn"
+	find := kmsg.NewPtrFindCoordinatorRequest()
+	find.CoordinatorKeys, find.CoordinatorType = []string{id}, 1
+	if _, err := find.RequestWith(w.Context(), c); err != nil {
+		w.Fatal(err)
+	}
+	begin := kmsg.NewPtrInitProducerIDRequest()
+	begin.TransactionalID, begin.TransactionTimeoutMillis = &id, 60_000
+	got, err := begin.RequestWith(w.Context(), c)
+	if err == nil {
+		err = kerr.ErrorForCode(got.ErrorCode)
+	}
+	if err != nil {
+		w.Fatal(err)
+	}
+	b := record.NewBuilder(record.BuilderOptions{ProducerID: got.ProducerID, ProducerEpoch: got.ProducerEpoch, Transactional: true})
+	b.Append(record.Record{Timestamp: time.Now().UnixMilli(), Value: []byte("v")})
+	req := kmsg.NewPtrProduceRequest()
+	req.TransactionID, req.Acks, req.TimeoutMillis = &id, -1, 5000
+	topic, partition := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
+	partition.Records = b.Build()
+	topic.Topic, topic.Partitions = "t", append(topic.Partitions, partition)
+	req.Topics = append(req.Topics, topic)
+	resp, err := req.RequestWith(w.Context(), c)
+	if err != nil {
+		w.Fatal(err)
+	}
+	err = kerr.ErrorForCode(resp.Topics[0].Partitions[0].ErrorCode)
+	if err != nil && !errors.Is(err, kerr.InvalidTxnState) {
+		w.Fatal(err)
+	}
+	return err == nil
 }
 
 // superseded writes two records of a key, and says whether the first is gone ten

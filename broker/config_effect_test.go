@@ -156,6 +156,7 @@ var effects = []effect{
 		}
 		return len(producers["t"].Partitions[0].ActiveProducers) == 0
 	}},
+	{"transaction.partition.verification.enable", "", "", "transaction.partition.verification.enable=false", (*configured).unverified},
 	{"max.connections.per.ip", "", "", "max.connections.per.ip=8", func(w *configured) bool {
 		for range 9 { // one at least for each client
 			ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
