@@ -1,14 +1,15 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME, LEADERSHIPS, ROUNDS, SEED and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, LEADERSHIPS, ROUNDS, SEED, SETTLE and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
 LEADERSHIPS ?= 2000
 ROUNDS   ?= 40
 SEED     ?= 0
+SETTLE   ?= 1s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash verify
 
 build: ## the binary, in bin/
 	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
@@ -41,6 +42,9 @@ judge: ## the append fuzz: three replicas, idempotent producers, everything that
 
 crash: ## a broker killed ROUNDS times under load, and all that clients were told judged; SEED repeats a run's choices
 	$(GO) test -count=1 -run '^TestKilledUnderLoad$$' -v -timeout 30m ./cmd/oncelog -rounds $(ROUNDS) -seed $(SEED)
+
+verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka, which looks for timed out transactions every 10 s
+	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)
 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...
