@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.apache.kafka.clients.admin.Admin;
@@ -13,6 +14,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.UnknownTopicOrPartitionException;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -93,9 +95,22 @@ final class Cells {
         String topic = prefix + "-" + name;
         try (Admin admin = Admin.create(config())) {
             admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+            awaitTopic(admin, topic);
             admin.listOffsets(partitions(topic, partitions).stream().collect(Collectors.toMap(tp -> tp, tp -> OffsetSpec.latest()))).all().get();
         }
         return topic;
+    }
+
+    /** Kafka answers a creation before its metadata shows the topic. */
+    static void awaitTopic(Admin admin, String topic) throws Exception {
+        for (var deadline = new Deadline(); ; deadline.check("topic " + topic + " in the metadata")) {
+            try {
+                admin.describeTopics(List.of(topic)).allTopicNames().get();
+                return;
+            } catch (ExecutionException e) {
+                if (!(e.getCause() instanceof UnknownTopicOrPartitionException)) throw e;
+            }
+        }
     }
 
     static List<TopicPartition> partitions(String topic, int n) {
