@@ -54,11 +54,29 @@ func (p *Partition) openGroup() (*group, error) {
 			return nil, errors.Join(fmt.Errorf("bootstrap %v: %w", p.id, err), l.Close())
 		}
 	}
+	if err := p.checkTerm(v, l); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	g, err := startGroup(p, l, v)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	return g, nil
+}
+
+// checkTerm compares the term of the slot with the log. A term is stored before
+// anything is, so a log of a newer one says that the slot file was damaged. An
+// only voter goes on from the log's term: nobody else has voted.
+func (p *Partition) checkTerm(v *slot, l *log.Log) error {
+	term := max(v.value.term, 1)
+	if l.LastTerm() <= term {
+		return nil
+	}
+	if len(p.voters) != 1 {
+		return fmt.Errorf("%s knows term %d of %v, its log has entries of term %d: the file is damaged and votes may be lost", slotFileName, term, p.id, l.LastTerm())
+	}
+	p.logger.Warn("slot file was damaged; the term follows from the log", "file", slotFileName, "term", term, "log_term", l.LastTerm())
+	return p.node.slots.put(v, ballot{term: l.LastTerm()})
 }
 
 // offline ends a group whose disk failed and sees to it that another is

@@ -256,7 +256,7 @@ func (s *slots) put(v *slot, b ballot) error {
 		return fmt.Errorf("candidate name has %d bytes, at most %d fit a slot", len(b.candidate), maxCandidate)
 	}
 	v.seq++
-	next := slot{seq: v.seq, copy: 1 - v.copy, id: v.id, value: b}
+	next := slot{number: v.number, seq: v.seq, copy: 1 - v.copy, id: v.id, value: b}
 	at := slotHeader + v.number*slotSize + int64(next.copy)*slotCopy
 	if _, err := s.file.WriteAt(next.encode(), at); err != nil {
 		return fmt.Errorf("write slot %d: %w", v.number, err)
@@ -265,6 +265,17 @@ func (s *slots) put(v *slot, b ballot) error {
 		return err
 	}
 	v.copy, v.value = next.copy, b
+	return s.mirror(&next)
+}
+
+// mirror writes a promised ballot to the other copy as well, so that a byte that
+// changes on the disk later does not bring an older ballot back. It is lasting
+// with the next sync; until then the promised copy stands alone.
+func (s *slots) mirror(v *slot) error {
+	at := slotHeader + v.number*slotSize + int64(1-v.copy)*slotCopy
+	if _, err := s.file.WriteAt(v.encode(), at); err != nil {
+		return fmt.Errorf("write slot %d again: %w", v.number, err)
+	}
 	return nil
 }
 

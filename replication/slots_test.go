@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,4 +187,79 @@ func (f slowFile) Sync() error {
 	f.s.syncs.Add(1)
 	time.Sleep(time.Millisecond)
 	return f.File.Sync()
+}
+
+// Promise 24 for the slot file: whatever byte changes, the newest promised ballot
+// is read, or the file is refused; a file cut short has no older ballot.
+func TestDamagedSlots(t *testing.T) {
+	disk := vfs.NewMem()
+	s := mustSlots(t, disk)
+	for n := range int32(3) {
+		v := mustClaim(t, s, n)
+		for term := range uint64(n) + 3 {
+			mustPut(t, s, v, ballot{term: term + 1, voteTerm: term + 1, candidate: "abcd"})
+		}
+	}
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	read, refused := 0, 0
+	for at := range int64(slotHeader + 4*slotSize) {
+		for _, cut := range []bool{false, true} {
+			copied := disk.Clone()
+			f, err := copied.OpenFile("data/"+slotFileName, os.O_RDWR, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 1)
+			if _, err = f.ReadAt(b, at); err == nil && cut {
+				err = f.Truncate(at)
+			} else if err == nil {
+				_, err = f.WriteAt([]byte{b[0] ^ 0x15}, at)
+			}
+			if err := errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
+			again, err := openSlots(copied, "data")
+			if err != nil {
+				refused++
+				continue
+			}
+			read++
+			for n := range int32(3) {
+				got, want := mustClaim(t, again, n).value, ballot{term: uint64(n) + 3, voteTerm: uint64(n) + 3, candidate: "abcd"}
+				if got != want && !(cut && got == ballot{}) {
+					t.Errorf("byte %d, cut %v: ballot of %d is %+v, want %+v", at, cut, n, got, want)
+				}
+			}
+		}
+	}
+	t.Logf("%d damages: %d recovered, %d reported", read+refused, read, refused)
+}
+
+// A slot file that was cut short takes a single voter no epoch back.
+func TestTermFollowsTheLogOfAnOnlyVoter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		n := openNode(t, fs)
+		p := openOne(t, n, 0)
+		if _, err := p.Append(t.Context(), Append{Batch: plainBatch(2), Acks: -1}); err != nil {
+			t.Fatal(err)
+		}
+		epoch, name := p.Leadership().Epoch, n.slots.file.Name()
+		closeNode(t, n)
+		f, err := fs.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Truncate(slotHeader), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		n = openNode(t, fs)
+		p = openOne(t, n, 0)
+		if l := p.Leadership(); l.Leader != 1 || l.Epoch <= epoch || p.HighWatermark() != 2 {
+			t.Errorf("leadership %+v after epoch %d, high watermark %d", l, epoch, p.HighWatermark())
+		}
+		closeNode(t, n)
+	})
 }
