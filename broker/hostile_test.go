@@ -125,7 +125,7 @@ func (r *hostileRow) play(h *hostile) {
 }
 
 // settling are the errors of a partition or a coordinator that was made just now.
-var settling = []outcome{code(kerr.NotLeaderForPartition.Code), code(kerr.CoordinatorNotAvailable.Code), code(kerr.CoordinatorLoadInProgress.Code), code(kerr.NotCoordinator.Code)}
+var settling = []outcome{code(kerr.NotLeaderForPartition.Code), code(kerr.UnknownLeaderEpoch.Code), code(kerr.CoordinatorNotAvailable.Code), code(kerr.CoordinatorLoadInProgress.Code), code(kerr.NotCoordinator.Code)}
 
 // judge compares what becomes of the connection with what should.
 func (r *hostileRow) judge(h *hostile) {
