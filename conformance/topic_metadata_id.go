@@ -42,7 +42,7 @@ var topicMetadataID = Case{
 }
 
 var topicMetadataMixed = Case{
-	ID:          "topic/metadata/3",
+	ID:          "topic/metadata/5",
 	Title:       "Metadata that gives an id looks at no names, be they beside the id or alone",
 	Requirement: "KIP-516; Metadata 12; KafkaApis.handleTopicMetadataRequest",
 	Level:       Must,
