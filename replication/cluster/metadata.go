@@ -185,7 +185,12 @@ func (m *Metadata) Close() error {
 	if m.state == nil || m.state.db == nil {
 		return nil
 	}
-	return errors.Join(m.save(), m.state.close())
+	err := m.save()
+	if errors.Is(err, errTornState) { // the file is a cache: the next start makes it anew
+		m.logger.Warn("metadata state file is damaged and was thrown away; the next start replays the log", "err", err)
+		err = m.state.reset()
+	}
+	return errors.Join(err, m.state.close())
 }
 
 // Image is the newest metadata applied on this node.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -366,4 +367,35 @@ func TestProducerIDsInParallel(t *testing.T) {
 		}
 		all.Wait()
 	})
+}
+
+// Promise 24 for the state file: whatever byte of it changes, and wherever it is
+// cut, the next start knows what the log says. A sample; ONCELOG_SWEEP=full
+// takes every byte.
+func TestDamagedStateFile(t *testing.T) {
+	cfg, p := Config{Dir: t.TempDir()}, shardtest.New()
+	m := start(t, p, cfg)
+	fill(t, m)
+	want := m.Image()
+	stop(t, m)
+	path := filepath.Join(cfg.Dir, stateName)
+	content, err := os.ReadFile(path)
+	wantErr(t, err, nil)
+	every := 397
+	if os.Getenv("ONCELOG_SWEEP") == "full" {
+		every = 1
+	}
+	damages := 0
+	for at := 0; at < len(content); at += every {
+		for _, damaged := range [][]byte{append(append(slices.Clone(content[:at]), content[at]^0x15), content[at+1:]...), content[:at]} {
+			wantErr(t, os.WriteFile(path, damaged, 0o600), nil)
+			m := reopen(t, p, cfg)
+			if diff := cmp.Diff(want, settle(t, m), images); diff != "" {
+				t.Fatalf("byte %d, %d bytes left: image (-want +got):\n%s", at, len(damaged), diff)
+			}
+			stop(t, m)
+			damages++
+		}
+	}
+	t.Logf("%d damages, all recovered", damages)
 }
