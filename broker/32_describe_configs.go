@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strconv"
@@ -54,7 +55,11 @@ func (b *Broker) describeResource(asked kmsg.DescribeConfigsRequestResource) ([]
 		if !ok {
 			return nil, unknownTopic(asked.ResourceName)
 		}
-		return describeTopic(t.Configs, b.settings()), nil
+		all := describeTopic(t.Configs, b.settings())
+		slices.SortFunc(all, func(a, b kmsg.DescribeConfigsResponseResourceConfig) int {
+			return cmp.Compare(slices.Index(topicOrder, a.Name), slices.Index(topicOrder, b.Name))
+		})
+		return all, nil
 	case kmsg.ConfigResourceTypeBroker:
 		if asked.ResourceName == "" {
 			return describeAllBrokers(b.settings()), nil
@@ -77,6 +82,18 @@ func (b *Broker) thisNode(name, what, otherwise string) error {
 		return refuse(kerr.InvalidRequest, "Unexpected broker id, expected %d%s, but received %s", b.nodeID(), otherwise, name)
 	}
 	return nil
+}
+
+// topicOrder is the order in which Kafka 4.3 describes the settings of a topic,
+// that of a hash table; CreateTopics tells them by name. Tools keep parts of the
+// order: kafka-topics --describe.
+var topicOrder = []string{
+	"compression.type", "remote.log.delete.on.disable", "leader.replication.throttled.replicas", "remote.storage.enable", "min.insync.replicas",
+	"segment.jitter.ms", "remote.log.copy.disable", "local.retention.ms", "cleanup.policy", "flush.ms", "follower.replication.throttled.replicas",
+	"compression.lz4.level", "segment.bytes", "retention.ms", "compression.gzip.level", "flush.messages", "compression.zstd.level",
+	"max.compaction.lag.ms", "file.delete.delay.ms", "max.message.bytes", "min.compaction.lag.ms", "message.timestamp.type", "local.retention.bytes",
+	"preallocate", "index.interval.bytes", "min.cleanable.dirty.ratio", "unclean.leader.election.enable", "retention.bytes", "delete.retention.ms",
+	"message.timestamp.after.max.ms", "message.timestamp.before.max.ms", "segment.ms", "segment.index.bytes",
 }
 
 // describeTopic lists a topic's settings: its own configs, what the broker's

@@ -56,3 +56,34 @@ func TestPageOfPartitionsIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// topicOrder has a place for each setting of a topic.
+func TestEveryTopicSettingHasItsPlace(t *testing.T) {
+	placed := map[string]bool{}
+	for _, name := range topicOrder {
+		if placed[name] {
+			t.Errorf("%s has two places", name)
+		}
+		placed[name] = true
+	}
+	for _, k := range topicKeys.keys {
+		if placed[k.name] == k.internal {
+			t.Errorf("%s: placed %v, internal %v; want one of both", k.name, placed[k.name], k.internal)
+		}
+	}
+}
+
+// Kafka tells both names of a broker's number, whichever was set.
+func TestBrokerIDIsToldUnderBothNames(t *testing.T) {
+	for _, name := range []string{"node.id", "broker.id"} {
+		told := map[string]string{}
+		for _, c := range describeBroker(mustSettings(t, map[string]string{name: "7"})) {
+			if c.Value != nil {
+				told[c.Name] = *c.Value
+			}
+		}
+		if told["node.id"] != "7" || told["broker.id"] != "7" {
+			t.Errorf("with %s=7: node.id %q and broker.id %q, want 7 for both", name, told["node.id"], told["broker.id"])
+		}
+	}
+}

@@ -85,6 +85,7 @@ func EnvProperties(environ []string) map[string]string {
 // newSettings parses what was set: statically, then by AlterConfigs for all
 // brokers and for this one. Names without a row in the table are ignored.
 func newSettings(static, dynamicDefault, dynamicNode map[string]string) (*settings, error) {
+	static = withBothIDs(static)
 	s := &settings{static: static, dynamicDefault: dynamicDefault, dynamicNode: dynamicNode}
 	values := maps.Clone(static)
 	if values == nil {
@@ -107,6 +108,24 @@ func newSettings(static, dynamicDefault, dynamicNode map[string]string) (*settin
 	}
 	_, err := resolveTopic(nil, s)
 	return s, err
+}
+
+// withBothIDs gives node.id the value of broker.id, its older name, and the other
+// way round, where only one is set. Source: AbstractKafkaConfig.populateSynonyms.
+func withBothIDs(static map[string]string) map[string]string {
+	const older, newer = "broker.id", "node.id"
+	was, hasOlder := static[older]
+	is, hasNewer := static[newer]
+	if hasOlder == hasNewer {
+		return static
+	}
+	both := maps.Clone(static)
+	if hasNewer {
+		both[older] = is
+	} else {
+		both[newer] = was
+	}
+	return both
 }
 
 // unknownNames lists the settings that have no row, in order.

@@ -54,8 +54,9 @@ type step struct {
 // kafkaStatic is what the server.properties of tools/kafka say of configs.
 const kafkaStatic = "num.partitions=1 default.replication.factor=1 min.insync.replicas=1 auto.create.topics.enable=true log.retention.hours=168 " +
 	"log.segment.bytes=1073741824 log.retention.check.interval.ms=300000 socket.request.max.bytes=104857600 node.id=1 process.roles=broker,controller " +
-	"offsets.topic.replication.factor=1 transaction.state.log.replication.factor=1 transaction.state.log.min.isr=1 num.io.threads=8 num.network.threads=3 " +
-	"num.recovery.threads.per.data.dir=2 group.initial.rebalance.delay.ms=0"
+	"offsets.topic.replication.factor=1 transaction.state.log.replication.factor=1 transaction.state.log.min.isr=1 group.initial.rebalance.delay.ms=0 " +
+	"num.network.threads=3 num.io.threads=8 num.recovery.threads.per.data.dir=2 socket.send.buffer.bytes=102400 socket.receive.buffer.bytes=102400 " +
+	"share.coordinator.state.topic.replication.factor=1 share.coordinator.state.topic.min.isr=1"
 
 // ownStatic are settings of which the test's broker and Kafka need values of their own.
 var ownStatic = []string{"listeners", "log.dirs", "offsets.topic.num.partitions", "transaction.state.log.num.partitions", "advertised.listeners",
