@@ -16,7 +16,7 @@ else
   logs=$scratch/log
   write_props 1 "$PORT" $((PORT + 1)) "$logs" "1@127.0.0.1:$((PORT + 1))" 1 1 "$scratch/server.properties" # the file that Kafka gets
   timeout 900 "$root/bin/oncelog" serve -c "$scratch/server.properties" -o json >"$scratch/banner.json" 2>"$scratch/broker.log" & pid=$!
-  for _ in $(seq 100); do test -s "$scratch/banner.json" && break; kill -0 "$pid"; sleep 0.1; done
+  for _ in $(seq 100); do test -s "$scratch/banner.json" && break; kill -0 "$pid" 2>/dev/null || { cat "$scratch/broker.log"; exit 1; }; sleep 0.1; done
 fi
 run=0; timeout 600 java -Xmx256m -XX:+UseSerialGC $LOGCFG -cp "$CP" "$golden/Tools.java" "127.0.0.1:$PORT" "$logs" "$scratch/files" "$steps" "$scratch/raw.txt" || run=$?
 test -z "$RAW" || cp "$scratch/raw.txt" "$RAW"
