@@ -11,8 +11,8 @@ KGO      := v1.22.2
 
 .PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash verify
 
-build: ## the binary, in bin/
-	$(GO) build -trimpath -o bin/oncelog ./cmd/oncelog
+build: ## the binary, in bin/: static, which also starts some milliseconds sooner
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
 
 test: ## everything that needs no network and no other program
 	$(GO) test -shuffle=on -timeout 10m ./...
