@@ -136,7 +136,7 @@ func (m *Mesh) answerBeats(from int32, body []byte) func(context.Context) []byte
 		one := body[i*beatSize:]
 		h := rpcHeader(from)
 		waits[i] = m.cfg.Receive(from, groupOf(one), &raft.AppendEntriesRequest{
-			RPCHeader: h, Leader: h.Addr, Term: binary.BigEndian.Uint64(one[groupSize:]),
+			RPCHeader: h, Term: binary.BigEndian.Uint64(one[groupSize:]),
 		})
 	}
 	return func(ctx context.Context) []byte {

@@ -139,7 +139,7 @@ func decode(k kind, from int32, body []byte) (any, error) {
 	case kindAppend:
 		return decodeAppend(r, h)
 	case kindVote:
-		out := &raft.RequestVoteRequest{RPCHeader: h, Candidate: h.Addr, Term: r.uint64(), LastLogIndex: r.uint64(), LastLogTerm: r.uint64()}
+		out := &raft.RequestVoteRequest{RPCHeader: h, Term: r.uint64(), LastLogIndex: r.uint64(), LastLogTerm: r.uint64()}
 		out.LeadershipTransfer = r.byte() == 1
 		return out, r.end("vote")
 	case kindPreVote:
@@ -149,7 +149,7 @@ func decode(k kind, from int32, body []byte) (any, error) {
 		return &raft.TimeoutNowRequest{RPCHeader: h}, r.end("timeout-now")
 	case kindInstall:
 		out := &Install{}
-		out.RPCHeader, out.Leader, out.SnapshotVersion = h, h.Addr, raft.SnapshotVersionMax
+		out.RPCHeader, out.SnapshotVersion = h, raft.SnapshotVersionMax
 		out.Term, out.LastLogIndex, out.LastLogTerm, out.ConfigurationIndex = r.uint64(), r.uint64(), r.uint64(), r.uint64()
 		out.Configuration = r.bytes(int(r.uint32()))
 		out.State = r.bytes(len(r.b))
@@ -161,7 +161,7 @@ func decode(k kind, from int32, body []byte) (any, error) {
 }
 
 func decodeAppend(r *reader, h raft.RPCHeader) (*raft.AppendEntriesRequest, error) {
-	out := &raft.AppendEntriesRequest{RPCHeader: h, Leader: h.Addr, Term: r.uint64(), PrevLogEntry: r.uint64(), PrevLogTerm: r.uint64(), LeaderCommitIndex: r.uint64()}
+	out := &raft.AppendEntriesRequest{RPCHeader: h, Term: r.uint64(), PrevLogEntry: r.uint64(), PrevLogTerm: r.uint64(), LeaderCommitIndex: r.uint64()}
 	n := int(r.uint32())
 	if n > len(r.b)/entrySize {
 		return nil, fmt.Errorf("transport: append of %d entries in %d bytes", n, len(r.b))

@@ -115,6 +115,7 @@ func join(t *testing.T, nodes ...*node) {
 			for !p.Alive() {
 				<-n.changes
 			}
+			<-p.Up()
 		}
 	}
 }
@@ -143,13 +144,13 @@ func TestRequestsArriveAsTheyWereSent(t *testing.T) {
 			{Index: 11, Term: 6, Type: raft.LogConfiguration, Extensions: []byte{}, Data: []byte("members")},
 		}
 		for _, c := range []struct{ request, answer any }{
-			{&raft.AppendEntriesRequest{RPCHeader: h, Leader: h.Addr, Term: 6, PrevLogEntry: 8, PrevLogTerm: 5, LeaderCommitIndex: 7, Entries: entries}, &raft.AppendEntriesResponse{Term: 7, LastLog: 11, Success: true, NoRetryBackoff: true}},
-			{&raft.AppendEntriesRequest{RPCHeader: h, Leader: h.Addr, Term: 6}, &raft.AppendEntriesResponse{Term: 7, LastLog: 12}},
-			{&raft.RequestVoteRequest{RPCHeader: h, Candidate: h.Addr, Term: 8, LastLogIndex: 3, LastLogTerm: 2, LeadershipTransfer: true}, &raft.RequestVoteResponse{Term: 8, Granted: true}},
+			{&raft.AppendEntriesRequest{RPCHeader: h, Term: 6, PrevLogEntry: 8, PrevLogTerm: 5, LeaderCommitIndex: 7, Entries: entries}, &raft.AppendEntriesResponse{Term: 7, LastLog: 11, Success: true, NoRetryBackoff: true}},
+			{&raft.AppendEntriesRequest{RPCHeader: h, Term: 6}, &raft.AppendEntriesResponse{Term: 7, LastLog: 12}},
+			{&raft.RequestVoteRequest{RPCHeader: h, Term: 8, LastLogIndex: 3, LastLogTerm: 2, LeadershipTransfer: true}, &raft.RequestVoteResponse{Term: 8, Granted: true}},
 			{&raft.RequestPreVoteRequest{RPCHeader: h, Term: 8, LastLogIndex: 3, LastLogTerm: 2}, &raft.RequestPreVoteResponse{Term: 9}},
 			{&raft.TimeoutNowRequest{RPCHeader: h}, &raft.TimeoutNowResponse{}},
 			{&Install{
-				InstallSnapshotRequest: raft.InstallSnapshotRequest{RPCHeader: h, Leader: h.Addr, SnapshotVersion: raft.SnapshotVersionMax, Term: 8, LastLogIndex: 3, LastLogTerm: 2, Configuration: []byte("members"), ConfigurationIndex: 1, Size: 5},
+				InstallSnapshotRequest: raft.InstallSnapshotRequest{RPCHeader: h, SnapshotVersion: raft.SnapshotVersionMax, Term: 8, LastLogIndex: 3, LastLogTerm: 2, Configuration: []byte("members"), ConfigurationIndex: 1, Size: 5},
 				State:                  []byte("state"),
 			}, &raft.InstallSnapshotResponse{Term: 8, Success: true}},
 		} {
