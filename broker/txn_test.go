@@ -256,46 +256,48 @@ func pipe(t *testing.T, s *brokertest.Server, how kgo.TransactionEndTry) {
 // before is on its way to the same partition. It waits for it, and is not refused
 // because the marker destroyed the guard it was made with.
 func TestNextTransactionMeetsTheMarkerOfTheLast(t *testing.T) {
-	s := start(t, brokertest.Options{})
-	c := client(t, s)
-	ask := func(req kmsg.Request) kmsg.Response {
-		t.Helper()
-		resp, err := c.Request(t.Context(), req)
-		if err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, brokertest.Options{})
+		c := client(t, s)
+		ask := func(req kmsg.Request) kmsg.Response {
+			t.Helper()
+			resp, err := c.Request(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return resp
+		}
+		id := "pipe"
+		coordinator := kmsg.NewPtrFindCoordinatorRequest()
+		coordinator.CoordinatorKey, coordinator.CoordinatorType = id, 1
+		ask(coordinator)
+		initial := kmsg.NewPtrInitProducerIDRequest()
+		initial.TransactionalID, initial.TransactionTimeoutMillis = &id, 60_000
+		producer := ask(initial).(*kmsg.InitProducerIDResponse)
+		if err := kerr.ErrorForCode(producer.ErrorCode); err != nil {
 			t.Fatal(err)
 		}
-		return resp
-	}
-	id := "pipe"
-	coordinator := kmsg.NewPtrFindCoordinatorRequest()
-	coordinator.CoordinatorKey, coordinator.CoordinatorType = id, 1
-	ask(coordinator)
-	initial := kmsg.NewPtrInitProducerIDRequest()
-	initial.TransactionalID, initial.TransactionTimeoutMillis = &id, 60_000
-	producer := ask(initial).(*kmsg.InitProducerIDResponse)
-	if err := kerr.ErrorForCode(producer.ErrorCode); err != nil {
-		t.Fatal(err)
-	}
-	epoch := producer.ProducerEpoch
-	for n := range 200 {
-		offsets := kmsg.NewPtrTxnOffsetCommitRequest()
-		offsets.TransactionalID, offsets.Group, offsets.ProducerID, offsets.ProducerEpoch = id, "pipe", producer.ProducerID, epoch
-		topic := kmsg.NewTxnOffsetCommitRequestTopic()
-		topic.Topic = "orders"
-		partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
-		partition.Offset = int64(n)
-		topic.Partitions = append(topic.Partitions, partition)
-		offsets.Topics = append(offsets.Topics, topic)
-		committed := ask(offsets).(*kmsg.TxnOffsetCommitResponse)
-		if err := kerr.ErrorForCode(committed.Topics[0].Partitions[0].ErrorCode); err != nil {
-			t.Fatalf("transaction %d: TxnOffsetCommit v%d: %v", n, offsets.Version, err)
+		epoch := producer.ProducerEpoch
+		for n := range 200 {
+			offsets := kmsg.NewPtrTxnOffsetCommitRequest()
+			offsets.TransactionalID, offsets.Group, offsets.ProducerID, offsets.ProducerEpoch = id, "pipe", producer.ProducerID, epoch
+			topic := kmsg.NewTxnOffsetCommitRequestTopic()
+			topic.Topic = "orders"
+			partition := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+			partition.Offset = int64(n)
+			topic.Partitions = append(topic.Partitions, partition)
+			offsets.Topics = append(offsets.Topics, topic)
+			committed := ask(offsets).(*kmsg.TxnOffsetCommitResponse)
+			if err := kerr.ErrorForCode(committed.Topics[0].Partitions[0].ErrorCode); err != nil {
+				t.Fatalf("transaction %d: TxnOffsetCommit v%d: %v", n, offsets.Version, err)
+			}
+			last := kmsg.NewPtrEndTxnRequest()
+			last.TransactionalID, last.ProducerID, last.ProducerEpoch, last.Commit = id, producer.ProducerID, epoch, true
+			ended := ask(last).(*kmsg.EndTxnResponse)
+			if err := kerr.ErrorForCode(ended.ErrorCode); err != nil {
+				t.Fatalf("transaction %d: EndTxn v%d: %v", n, last.Version, err)
+			}
+			epoch = ended.ProducerEpoch
 		}
-		last := kmsg.NewPtrEndTxnRequest()
-		last.TransactionalID, last.ProducerID, last.ProducerEpoch, last.Commit = id, producer.ProducerID, epoch, true
-		ended := ask(last).(*kmsg.EndTxnResponse)
-		if err := kerr.ErrorForCode(ended.ErrorCode); err != nil {
-			t.Fatalf("transaction %d: EndTxn v%d: %v", n, last.Version, err)
-		}
-		epoch = ended.ProducerEpoch
-	}
+	})
 }
