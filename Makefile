@@ -1,4 +1,4 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME, LEADERSHIPS, ROUNDS, SEED, SETTLE and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, ROUNDS, SEED, SETTLE and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
@@ -6,10 +6,11 @@ LEADERSHIPS ?= 2000
 ROUNDS   ?= 40
 SEED     ?= 0
 SETTLE   ?= 1s
+IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash verify
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -45,6 +46,9 @@ crash: ## a broker killed ROUNDS times under load, and all that clients were tol
 
 verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka, which looks for timed out transactions every 10 s
 	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)
+
+idle: ## latency of an active client and the broker's memory, with and without 1,000 idle and ten slow connections beside it
+	$(GO) test -count=1 -run '^TestCrowdFigures$$' -timeout 30m ./cmd/oncelog -crowd $(IDLETIME)
 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...

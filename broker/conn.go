@@ -16,8 +16,11 @@ import (
 )
 
 const (
-	// readerSize lets a request header and body arrive in one read.
-	readerSize = 64 << 10
+	// readerSize lets a request header and body arrive in one read. A connection
+	// has so much once it has sent a request that does not fit into smallReader:
+	// a thousand that only said hello must not hold 64 MiB.
+	readerSize  = 64 << 10
+	smallReader = 4 << 10
 	// quietAfter is how long nothing is asked before a connection is quiet.
 	quietAfter = 5 * time.Second
 	// watchAfter is how long a request may take before its connection is read
@@ -169,6 +172,9 @@ func (c *conn) await(end time.Time) ([]byte, error) {
 	if !end.IsZero() && end.Before(quiet) {
 		quiet = end
 	}
+	if c.reader != nil && c.reader.Buffered() == 0 && c.reader.Size() < c.readerFor() {
+		c.releaseReader()
+	}
 	if c.reader == nil {
 		c.takeReader()
 	}
@@ -206,11 +212,30 @@ func (c *conn) deadline(at time.Time) error {
 	return nil
 }
 
-// readers holds the *bufio.Readers of connections that are not quiet.
-var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
+// readers and smallReaders hold the *bufio.Readers of connections that are not
+// quiet.
+var (
+	readers      = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }}
+	smallReaders = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, smallReader) }}
+)
+
+// readerFor is the size that fits the requests that came so far.
+func (c *conn) readerFor() int {
+	if c.largest+4 > smallReader {
+		return readerSize
+	}
+	return smallReader
+}
+
+func readersOf(size int) *sync.Pool {
+	if size == smallReader {
+		return &smallReaders
+	}
+	return &readers
+}
 
 func (c *conn) takeReader() {
-	c.reader = readers.Get().(*bufio.Reader)
+	c.reader = readersOf(c.readerFor()).Get().(*bufio.Reader)
 	c.reader.Reset(c)
 }
 
@@ -219,7 +244,7 @@ func (c *conn) releaseReader() {
 		return
 	}
 	c.reader.Reset(nil)
-	readers.Put(c.reader)
+	readersOf(c.reader.Size()).Put(c.reader)
 	c.reader = nil
 }
 

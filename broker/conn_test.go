@@ -307,6 +307,12 @@ func TestManyIdleConnectionsCostLittle(t *testing.T) {
 			send(t, conns[i], 1, kmsg.NewPtrHeartbeatRequest())
 			receive(t, bufio.NewReaderSize(conns[i], 16))
 		}
+		synctest.Wait()
+		s.each(func(k *conn) {
+			if size := k.reader.Size(); size != smallReader {
+				t.Errorf("a connection that sent a small request holds a reader of %d bytes, want %d", size, smallReader)
+			}
+		})
 		time.Sleep(2 * quietAfter)
 		synctest.Wait()
 		s.each(func(k *conn) {
@@ -318,6 +324,34 @@ func TestManyIdleConnectionsCostLittle(t *testing.T) {
 			if err := c.Close(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		stop(t, s)
+	})
+}
+
+// A connection has a reader of the size of its requests.
+func TestReaderGrowsWithRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, network := startServer(t, nil, heartbeat(func(context.Context) error { return nil }))
+		c := dial(t, network)
+		r := bufio.NewReader(c)
+		large := kmsg.NewPtrHeartbeatRequest()
+		large.Group = strings.Repeat("g", 2*smallReader)
+		for i, request := range []*kmsg.HeartbeatRequest{kmsg.NewPtrHeartbeatRequest(), large, kmsg.NewPtrHeartbeatRequest()} {
+			send(t, c, int32(i), request)
+			if got := receive(t, r); got != int32(i) {
+				t.Fatalf("correlation id %d, want %d", got, i)
+			}
+			want := smallReader
+			if i > 0 {
+				want = readerSize
+			}
+			synctest.Wait()
+			s.each(func(k *conn) {
+				if size := k.reader.Size(); size != want {
+					t.Errorf("after request %d the reader has %d bytes, want %d", i, size, want)
+				}
+			})
 		}
 		stop(t, s)
 	})
