@@ -10,7 +10,7 @@ IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop tools tools-golden judge crash verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -64,6 +64,12 @@ clients: build ## kcat and Apache Kafka's own tools against this broker
 
 interop: build ## client libraries in several languages, the same four programs each; BROKERS=host:port for another broker
 	tools/interop/run
+
+streams: build ## Kafka Streams counts words exactly once while it is killed three times; BROKERS=host:port for another broker
+	tools/interop/streams/run.sh
+
+verifiable: build ## Kafka's VerifiableProducer and VerifiableConsumer as a pair; BROKERS=host:port for another broker
+	tools/verifiable.sh
 
 tools: build ## Kafka's own command-line tools against this broker, compared with what they print on Apache Kafka
 	tools/kafka/golden.sh compare
