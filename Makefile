@@ -48,7 +48,7 @@ verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka,
 	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)
 
 idle: ## latency of an active client and the broker's memory, with and without 1,000 idle and ten slow connections beside it
-	$(GO) test -count=1 -run '^TestCrowdFigures$$' -timeout 30m ./cmd/oncelog -crowd $(IDLETIME)
+	$(GO) test -count=1 -run '^TestCrowdFigures$$' -v -timeout 30m ./cmd/oncelog -crowd $(IDLETIME)
 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...

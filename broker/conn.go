@@ -20,7 +20,7 @@ const (
 	// has so much once it has sent a request that does not fit into smallReader:
 	// a thousand that only said hello must not hold 64 MiB.
 	readerSize  = 64 << 10
-	smallReader = 4 << 10
+	smallReader = 1 << 10
 	// quietAfter is how long nothing is asked before a connection is quiet.
 	quietAfter = 5 * time.Second
 	// watchAfter is how long a request may take before its connection is read

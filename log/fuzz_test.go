@@ -2,7 +2,11 @@ package log
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"errors"
+	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -96,6 +100,55 @@ func FuzzFlushed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if got := decodeFlushed(b); got != (flushed{}) && !bytes.Equal(got.encode(), b) {
 			t.Errorf("%x became %+v", b, got)
+		}
+	})
+}
+
+func FuzzSeal(f *testing.F) {
+	f.Add(seal{}.encode())
+	f.Add(seal{size: 900, rows: 3, next: 12, maxTimestamp: 5, maxOffset: 4, index: fileSum{8, 1}, epochs: epochs{{1, 2}, {4, 9}}}.encode())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 12 { // or the checksum would keep everything out
+			b = binary.BigEndian.AppendUint32(b[:len(b)-4:len(b)-4], checksum(b[:len(b)-4]))
+		}
+		s, err := decodeSeal(b)
+		if err == nil && !bytes.Equal(s.encode(), b) {
+			t.Errorf("%x became %x", b, s.encode())
+		}
+	})
+}
+
+// FuzzIndex searches an index file of any content: an entry that is found is one
+// of the file and not above what was sought, and in a file that is in order the
+// same as in memory.
+func FuzzIndex(f *testing.F) {
+	f.Add(encodeIndex([]indexEntry{{3, 100}, {9, 300}, {12, 500}}), int32(10))
+	f.Add(encodeIndex([]indexEntry{{9, 300}, {3, 100}, {-1, -5}}), int32(4))
+	f.Add([]byte{1, 2, 3}, int32(0))
+	f.Fuzz(func(t *testing.T, b []byte, relative int32) {
+		fs := newDisk()
+		if err := writeFile(fs, "data/index", b, false); err != nil {
+			t.Fatal(err)
+		}
+		file, err := fs.OpenFile("data/index", os.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := floorEntryFile(file, make([]byte, indexEntrySize), relative)
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		var entries []indexEntry
+		for rest := b; len(rest) >= indexEntrySize; rest = rest[indexEntrySize:] {
+			entries = append(entries, decodeIndexEntry(rest))
+		}
+		if got != (indexEntry{offset: -1}) && (got.offset > relative || !slices.Contains(entries, got)) {
+			t.Errorf("%+v for %d in %+v", got, relative, entries)
+		}
+		if rising := func(a, b indexEntry) int { return cmp.Compare(a.offset, b.offset) }; slices.IsSortedFunc(entries, rising) {
+			if want := floorEntry(entries, relative); got != want {
+				t.Errorf("%+v for %d in %+v, in memory %+v", got, relative, entries, want)
+			}
 		}
 	})
 }
