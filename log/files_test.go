@@ -236,7 +236,7 @@ func TestResetToSnapshot(t *testing.T) {
 				t.Fatalf("hard-22 crash at change %d: older log ends at %d", n, l.LastIndex())
 			}
 		case snapshot.Boundary.Index:
-			if l.EndOffset() != snapshot.Boundary.NextOffset || l.StartOffset() != 7 || l.LatestEpoch() != 4 || len(l.Producers()) != 1 {
+			if l.EndOffset() != snapshot.Boundary.NextOffset || l.StartOffset() != l.EndOffset() || l.LatestEpoch() != 4 || len(l.Producers()) != 1 {
 				t.Fatalf("hard-22 crash at change %d: end %d, start %d, epoch %d", n, l.EndOffset(), l.StartOffset(), l.LatestEpoch())
 			}
 		default:

@@ -11,33 +11,66 @@ import (
 // travel apart.
 type Snapshot struct {
 	Boundary  Boundary
-	LogStart  int64
+	LogStart  int64  // at most Boundary.NextOffset: later starts follow from rows
 	Producers []byte // the producer state at Boundary.NextOffset, as in a .snapshot file
 	Epochs    []EpochStart
 }
 
 // Snapshot is the snapshot at the present boundary.
 //
-// Errors: ErrCorrupt, those of the file system.
+// Errors: ErrPrefix, ErrCorrupt, those of the file system.
 func (l *Log) Snapshot() (Snapshot, error) {
-	v := l.view.Load()
-	s := Snapshot{Boundary: *v.boundary, LogStart: v.start}
-	b, found, err := readFile(l.fs, snapshotPath(l.dir, v.boundary.NextOffset))
-	switch {
-	case err != nil:
-		return s, err
-	case !found:
-		s.Producers = newProducers().encode()
-	default:
-		if _, err := decodeProducers(b, time.Now()); err != nil {
-			return s, fmt.Errorf("%s: %w", snapshotPath(l.dir, v.boundary.NextOffset), err)
+	for try := 1; ; try++ {
+		v := l.view.Load()
+		s, err := l.snapshotOf(v)
+		if l.view.Load().boundary == v.boundary || try == readTries {
+			return s, err
 		}
-		s.Producers = b
 	}
+}
+
+func (l *Log) snapshotOf(v *view) (Snapshot, error) {
+	b := *v.boundary
+	s := Snapshot{Boundary: b, LogStart: min(v.start, b.NextOffset)}
+	if len(v.clean) > 0 {
+		return s, fmt.Errorf("snapshot at offset %d: %w", b.NextOffset, ErrPrefix)
+	}
+	p, err := l.producersAt(v, b.NextOffset)
+	if err != nil {
+		return s, err
+	}
+	s.Producers = p.encode()
 	l.mu.Lock()
-	s.Epochs = l.state.epochs.truncate(int32(v.boundary.Term))
+	s.Epochs = l.state.epochs.truncate(int32(b.Term))
 	l.mu.Unlock()
+	for i := range s.Epochs { // a log start behind the boundary moved them
+		s.Epochs[i].StartOffset = min(s.Epochs[i].StartOffset, b.NextOffset)
+	}
 	return s, nil
+}
+
+// Encode writes the snapshot as the meta file of the log that it makes.
+func (s Snapshot) Encode() []byte { return s.meta().encode() }
+
+func (s Snapshot) meta() meta {
+	return meta{boundary: s.Boundary, start: s.LogStart, install: &install{producers: s.Producers, epochs: s.Epochs}}
+}
+
+// DecodeSnapshot reads what Encode wrote. Nothing of b is kept.
+//
+// Errors: ErrNewerFormat, ErrCorrupt.
+func DecodeSnapshot(b []byte) (Snapshot, error) {
+	m, err := decodeMeta(b)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("snapshot: %w", err)
+	}
+	if m.install == nil || m.start > m.boundary.NextOffset || m.boundary.Index == 0 || len(m.clean) > 0 {
+		return Snapshot{}, fmt.Errorf("snapshot at index %d, offset %d, log start %d, %d clean segments: %w", m.boundary.Index, m.boundary.NextOffset, m.start, len(m.clean), ErrCorrupt)
+	}
+	if _, err := decodeProducers(m.install.producers, time.Now()); err != nil {
+		return Snapshot{}, fmt.Errorf("snapshot: %w", err)
+	}
+	return Snapshot{Boundary: m.boundary, LogStart: m.start, Producers: m.install.producers, Epochs: m.install.epochs}, nil
 }
 
 // ResetTo throws the whole log away and begins at a snapshot's boundary. One
@@ -46,7 +79,8 @@ func (l *Log) Snapshot() (Snapshot, error) {
 // Errors: ErrCorrupt for a snapshot that cannot be read, ErrFailed, ErrClosed,
 // those of the file system (then the log takes no more changes).
 func (l *Log) ResetTo(s Snapshot) error {
-	if _, err := decodeProducers(s.Producers, time.Now()); err != nil {
+	p, err := decodeProducers(s.Producers, time.Now())
+	if err != nil {
 		return err
 	}
 	l.writer.take()
@@ -55,17 +89,17 @@ func (l *Log) ResetTo(s Snapshot) error {
 		return err
 	}
 	l.tasks.Wait()
-	m := meta{boundary: s.Boundary, start: s.LogStart, install: &install{producers: s.Producers, epochs: s.Epochs}}
-	return l.fail(l.reset(m))
+	return l.fail(l.reset(s.meta(), p))
 }
 
-func (l *Log) reset(m meta) error {
+func (l *Log) reset(m meta, p *producers) error {
 	l.syncer.take()
 	defer l.syncer.give()
 	if err := replaceFile(l.fs, filepath.Join(l.dir, metaFile), m.encode()); err != nil {
 		return err
 	}
 	old := l.view.Load()
+	l.empty(m, p)
 	l.releaseWriting(&l.w)
 	for _, s := range old.all() {
 		l.discardSegment(s)
@@ -87,6 +121,18 @@ func (l *Log) reset(m meta) error {
 	r := recovery{log: l, next: m.boundary.NextOffset, index: m.boundary.Index, term: m.boundary.Term,
 		view: view{boundary: &m.boundary, start: m.start}}
 	return r.run(nil)
+}
+
+// empty shows readers the log that begins at a boundary, before the files of the
+// older one go: they must not look for them.
+func (l *Log) empty(m meta, p *producers) {
+	at := m.boundary.NextOffset
+	next := &view{boundary: &m.boundary, start: m.start, lastTerm: m.boundary.Term, epochs: m.install.epochs}
+	next.active = segment{files: filesOf(l.dir, at), base: at, next: at, firstIndex: m.boundary.Index + 1, sparse: newSparse(), active: true, hints: new(hints), ended: new(abortedList)}
+	l.mu.Lock()
+	l.state = state{producers: p, epochs: m.install.epochs}
+	l.view.Store(next)
+	l.mu.Unlock()
 }
 
 // finishInstall completes an installation that the meta file has decided: the

@@ -90,16 +90,25 @@ type fuzz struct {
 	violations []string
 }
 
-// lastLines keeps the last lines about partitions that a logger wrote.
+// lastLines keeps the last warnings about partitions that a logger wrote, and
+// counts the installed boundaries.
 type lastLines struct {
-	mu    sync.Mutex
-	lines []string
+	mu       sync.Mutex
+	lines    []string
+	installs int
+}
+
+func (l *lastLines) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
 func (l *lastLines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !strings.Contains(string(b), "msg=raft") {
+	switch {
+	case strings.Contains(string(b), `msg="installed the leader's boundary"`):
+		l.installs++
+	case !strings.Contains(string(b), "msg=raft") && !strings.Contains(string(b), "level=INFO"):
 		l.lines = append(l.lines[max(0, len(l.lines)-9):], string(b))
 	}
 	return len(b), nil
@@ -147,7 +156,7 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 		if seed%3 == 0 {
 			f.cfg.Fsync = FsyncAlways
 		}
-		f.cfg.Logger = slog.New(slog.NewTextHandler(&f.said, &slog.HandlerOptions{Level: slog.LevelWarn}))
+		f.cfg.Logger = f.said.logger()
 		f.temper(faulty)
 		for _, id := range f.members {
 			if err := f.start(id); err != nil {

@@ -25,7 +25,9 @@ var (
 	errBusy      = errors.New("replication: replica has too many requests in line")
 
 	errPipelineBroken = errors.New("replication: the pipeline to a follower broke")
-	errNoSnapshot     = errors.New("replication: a snapshot from another replica cannot be installed")
+	errNoSnapshot     = errors.New("replication: raft takes no snapshots, the boundary is the only one")
+	errHeld           = errors.New("replication: the log holds the snapshot's last entry and all before it")
+	errRenewed        = fmt.Errorf("replication: raft starts anew behind an installed boundary: %w", kerr.NotLeaderForPartition)
 )
 
 // storageError is what clients see of a disk error.

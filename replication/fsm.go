@@ -83,11 +83,37 @@ func (m *machine) watermark(l *raft.Log) (watermark, error) {
 // is the only one (snapshot.go).
 func (m *machine) Snapshot() (raft.FSMSnapshot, error) { return nil, errNoSnapshot }
 
-// Restore finds its state in the log, which the boundary belongs to.
+// Restore takes over a snapshot that was received. Without one, when raft
+// starts, the state is found in the log, which the boundary belongs to.
+//
+// Raft does not forget the entries behind an installed snapshot that it thinks
+// it still has, and would ask for another snapshot for ever: it starts anew.
 func (m *machine) Restore(source io.ReadCloser) error {
+	received := m.g.snapshots.received.Swap(nil)
+	behind := false
+	if received != nil {
+		behind = m.g.log.LastIndex() >= received.snapshot.Boundary.Index
+		if err := m.install(received.snapshot); err != nil {
+			m.g.store.broken(err)
+			return errors.Join(err, source.Close())
+		}
+	}
 	b := m.g.log.Boundary()
 	m.g.store.applied.Store(b.Index)
 	mark := completed(m.g.log, b.Index, b.Term, b.NextOffset)
 	m.g.p.order.apply(mark, b.Index, false)
+	if behind {
+		m.g.p.renew(m.g)
+	}
 	return source.Close()
+}
+
+func (m *machine) install(s log.Snapshot) error {
+	before := m.g.log.EndOffset()
+	if err := m.g.log.ResetTo(s); err != nil {
+		return fmt.Errorf("install the boundary at index %d: %w", s.Boundary.Index, err)
+	}
+	m.g.store.sole.Store(onlyVoter(raft.DecodeConfiguration(s.Boundary.Configuration), m.g.store.self))
+	m.g.p.logger.Info("installed the leader's boundary", "log_end_before", before, "log_start", s.LogStart, "next_offset", s.Boundary.NextOffset)
+	return nil
 }

@@ -21,6 +21,7 @@ type group struct {
 	p         *Partition
 	log       *log.Log
 	store     *store
+	snapshots *snapshots
 	transport *transport
 	raft      *raft.Raft
 	stopped   atomic.Bool
@@ -80,11 +81,13 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	}
 	g.store = &store{log: l, ledger: book, always: p.sync || n.cfg.Fsync == FsyncAlways, config: &p.config, synced: l.EndOffset(), self: n.cfg.NodeID, fail: fail}
 	g.transport = newTransport(p.id, n.cfg.NodeID, n.cfg.links, g.store, p.order.recheck)
-	r, err := raft.NewRaft(n.raftConfig(p), &machine{g: g}, g.store, newStable(n.slots, v, g.store.broken), snapshots{l}, g.transport)
+	g.snapshots = &snapshots{store: g.store}
+	r, err := raft.NewRaft(n.raftConfig(p), &machine{g: g}, g.store, newStable(n.slots, v, g.store.broken), g.snapshots, g.transport)
 	if err != nil {
 		return nil, fmt.Errorf("start raft of %v: %w", p.id, err)
 	}
-	g.raft = r
+	g.raft, g.transport.term = r, r.CurrentTerm
+	g.snapshots.started.Store(true)
 	if g.store.failed.Load() {
 		return nil, errors.Join(errOffline, g.stop())
 	}

@@ -13,8 +13,13 @@ import (
 // inCluster runs a test in a bubble with three nodes of which 1 leads.
 func inCluster(t *testing.T, test func(t *testing.T, c *cluster, lead *Partition)) {
 	t.Helper()
+	inClusterWith(t, Config{}, test)
+}
+
+func inClusterWith(t *testing.T, cfg Config, test func(t *testing.T, c *cluster, lead *Partition)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 1, Config{}, 1, 2, 3)
+		c := newCluster(t, 1, cfg, 1, 2, 3)
 		for _, id := range c.members {
 			if err := c.start(id); err != nil {
 				t.Fatal(err)

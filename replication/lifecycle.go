@@ -87,7 +87,14 @@ func (p *Partition) offline(g *group, cause error) {
 		return // not the partition's group yet, or no longer
 	}
 	p.logger.Error("partition offline", "error", cause)
-	p.task(func() { p.recover(g) })
+	p.task(func() { p.recover(g, p.nextBackoff()) })
+}
+
+// renew starts raft anew on the same log, which a snapshot has just replaced.
+func (p *Partition) renew(g *group) {
+	if p.order.leave(g, errRenewed, false) {
+		p.task(func() { p.recover(g, 0) })
+	}
 }
 
 // task runs f in the background until the partition closes.
@@ -99,15 +106,16 @@ func (p *Partition) task(f func()) {
 	}
 }
 
-// recover opens the log again until that works. Until then the old one serves
-// reads. Readers that meet the moment of the change see log.ErrClosed.
-func (p *Partition) recover(g *group) {
+// recover opens the log again until that works, first after a wait. Until then
+// the old one serves reads. Readers that meet the moment of the change see
+// log.ErrClosed.
+func (p *Partition) recover(g *group, wait time.Duration) {
 	if err := g.stop(); err != nil {
 		p.logger.Error("raft did not stop", "error", err)
 	}
 	for {
 		select {
-		case <-time.After(p.nextBackoff()):
+		case <-time.After(wait):
 		case <-p.closing:
 			return
 		}
@@ -121,6 +129,7 @@ func (p *Partition) recover(g *group) {
 			return
 		}
 		p.logger.Warn("partition stays offline", "error", err)
+		wait = p.nextBackoff()
 	}
 }
 

@@ -304,10 +304,20 @@ func (s *store) settle(logs []*raft.Log) {
 	s.ledger.keptBy(s.claimed, nil, &s.mark)
 }
 
+// holds says whether the log holds an entry, or begins behind it: then all up to
+// it is committed and here.
+func (s *store) holds(index, term uint64) bool {
+	if s.log.Boundary().Index >= index {
+		return true
+	}
+	row, err := s.log.Row(index)
+	return err == nil && row.Term == term
+}
+
 // DeleteRange cuts the end of the log, never below what is applied. Raft also
-// asks for prefixes after a snapshot; the boundary moves by ApplyStart instead.
+// asks for prefixes after a snapshot; by then the boundary has moved behind them.
 func (s *store) DeleteRange(first, last uint64) error {
-	if end := s.log.LastIndex(); last < end || first > end {
+	if end := s.log.LastIndex(); last < end || first > end || last <= s.log.Boundary().Index {
 		return nil
 	}
 	if s.failed.Load() {

@@ -39,6 +39,7 @@ type transport struct {
 	links    links
 	store    *store
 	matched  func()
+	term     func() uint64 // raft's; set before anything is received
 	consumer chan raft.RPC
 	stop     chan struct{}
 
@@ -299,7 +300,8 @@ func post[R any](t *transport, id raft.ServerID, args any, done func(*R, error))
 var errOffline = errors.New("replication: replica is offline")
 
 // receive puts another node's request in raft's line. What it returns waits for
-// raft's answer.
+// raft's answer. A snapshot of what the log holds is answered here, as raft would
+// throw away all that follows it (hard-22).
 func (t *transport) receive(req any) mesh.Wait {
 	rpc, answer := raft.RPC{Command: req}, make(chan raft.RPCResponse, 1)
 	rpc.RespChan = answer
@@ -307,6 +309,9 @@ func (t *transport) receive(req any) mesh.Wait {
 	case *raft.AppendEntriesRequest:
 		t.limit(r)
 	case *mesh.Install:
+		if t.store.holds(r.LastLogIndex, r.LastLogTerm) && r.Term == t.term() {
+			return answered(&raft.InstallSnapshotResponse{Term: r.Term, Success: true})
+		}
 		rpc.Command, rpc.Reader = &r.InstallSnapshotRequest, bytes.NewReader(r.State)
 	}
 	select {
@@ -329,6 +334,10 @@ func (t *transport) receive(req any) mesh.Wait {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func answered(answer any) mesh.Wait {
+	return func(context.Context) (any, error) { return answer, nil }
 }
 
 func failed(err error) mesh.Wait {

@@ -1,0 +1,253 @@
+package replication
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/oncelog/oncelog/log"
+	mesh "github.com/oncelog/oncelog/replication/transport"
+)
+
+// counting counts what nodes say about installed boundaries.
+func (f *lastLines) counting() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.installs
+}
+
+// watched is a cluster whose log lines are kept.
+func watched(t *testing.T, test func(t *testing.T, c *cluster, lead *Partition, said *lastLines)) {
+	t.Helper()
+	said := new(lastLines)
+	inClusterWith(t, Config{Logger: said.logger()}, func(t *testing.T, c *cluster, lead *Partition) { test(t, c, lead, said) })
+}
+
+// fill appends so many batches of a producer, from a sequence on.
+func fill(t *testing.T, p *Partition, first, n int32, acks int16) {
+	t.Helper()
+	for i := range n {
+		mustAppend(t, p, Append{Batch: batchOf(5, 0, first+i, 1), Acks: acks})
+	}
+}
+
+// wantSame fails unless a replica holds what the leader holds, soon.
+func wantSame(t *testing.T, c *cluster, id int32, lead *Partition) {
+	t.Helper()
+	for range 120 {
+		if p := c.partition(id); p.Log().LastIndex() == lead.Log().LastIndex() && p.HighWatermark() == lead.HighWatermark() && p.StartOffset() == lead.StartOffset() {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	p := c.partition(id)
+	if p.Log().LastIndex() != lead.Log().LastIndex() || p.HighWatermark() != lead.HighWatermark() || p.StartOffset() != lead.StartOffset() {
+		t.Fatalf("node %d has index %d, high watermark %d, log start %d, want %d, %d, %d", id,
+			p.Log().LastIndex(), p.HighWatermark(), p.StartOffset(), lead.Log().LastIndex(), lead.HighWatermark(), lead.StartOffset())
+	}
+	wantEqual(t, p, lead)
+}
+
+// wantEqual compares the bytes of two replicas above both boundaries, and what
+// they know of producers and epochs (promise 23).
+func wantEqual(t *testing.T, a, b *Partition) {
+	t.Helper()
+	from := max(a.Log().Boundary().NextOffset, b.Log().Boundary().NextOffset, a.StartOffset(), b.StartOffset())
+	upTo := min(a.HighWatermark(), b.HighWatermark())
+	one, err := a.Log().Read(nil, from, upTo, 1<<30, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := b.Log().Read(nil, from, upTo, 1<<30, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(one) != string(other) {
+		t.Errorf("replicas differ from offset %d to %d: %d and %d bytes", from, upTo, len(one), len(other))
+	}
+	epoch, end := a.Log().EpochEnd(a.Log().LatestEpoch())
+	if e, o := b.Log().EpochEnd(b.Log().LatestEpoch()); e != epoch || o != end {
+		t.Errorf("epoch %d ends at %d on one replica, %d at %d on the other", epoch, end, e, o)
+	}
+	known, others := a.Log().Producers(), b.Log().Producers()
+	if len(known) != len(others) {
+		t.Fatalf("%d producers on one replica, %d on the other", len(known), len(others))
+	}
+	for i := range known {
+		one, other := known[i], others[i]
+		one.LastTimestamp, other.LastTimestamp = 0, 0
+		if one != other {
+			t.Errorf("producer %+v on one replica, %+v on the other", one, other)
+		}
+	}
+}
+
+// T5: a leader asks its log for the entry before the first one it has, to go on
+// behind an installed boundary. Were it not found, it would install for ever.
+func TestT5InstallHappensOnce(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		fill(t, lead, 0, 5, -1)
+		c.isolate(3)
+		fill(t, lead, 5, 20, -1)
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, lead, 25, 3, -1)
+		b := lead.Log().Boundary()
+		var entry raft.Log
+		if err := lead.group.Load().store.GetLog(b.Index, &entry); err != nil || entry.Index != b.Index || entry.Term != b.Term || entry.Type != raft.LogNoop {
+			t.Errorf("entry at the boundary %+v: %+v, %v", b, entry, err)
+		}
+		c.heal()
+		wantSame(t, c, 3, lead)
+		fill(t, lead, 28, 3, -1)
+		wantSame(t, c, 3, lead)
+		if n := said.counting(); n != 1 {
+			t.Errorf("%d installs, want 1", n)
+		}
+		// The follower leads with the producer's state of the boundary.
+		c.elect(3)
+		p := c.partition(3)
+		fill(t, p, 31, 2, -1)
+		if again := mustAppend(t, p, Append{Batch: batchOf(5, 0, 30, 1), Acks: -1}); !again.Duplicate {
+			t.Errorf("resent batch %+v, want a duplicate", again)
+		}
+	})
+}
+
+// T6: raft does not forget entries that an installed snapshot replaced when they
+// reached further than the snapshot does.
+func TestT6DivergentLogIsLongerThanTheBoundary(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, old *Partition, said *lastLines) {
+		fill(t, old, 0, 2, -1)
+		c.isolate(1)
+		fill(t, old, 2, 100, 1)
+		c.elect(2)
+		lead := c.partition(2)
+		for range 10 {
+			mustAppend(t, lead, Append{Batch: plainBatch(3), Acks: -1})
+		}
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, lead, 2, 3, -1)
+		if last, b := old.Log().LastIndex(), lead.Log().Boundary(); last <= b.Index {
+			t.Fatalf("the old leader's log ends at %d, the boundary is %d: nothing to be seen", last, b.Index)
+		}
+		c.heal()
+		wantSame(t, c, 1, lead)
+		if n := said.counting(); n != 1 {
+			t.Errorf("%d installs, want 1", n)
+		}
+		fill(t, lead, 5, 3, -1)
+		wantSame(t, c, 1, lead)
+		c.elect(1)
+		fill(t, c.partition(1), 8, 3, -1)
+	})
+}
+
+// hard-22: a snapshot that comes late wipes nothing that the follower holds and
+// the leader may have counted.
+func TestHard22LateSnapshotWipesNothing(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		fill(t, lead, 0, 5, -1)
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := lead.Log().Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, c, 2, lead)
+		fill(t, lead, 5, 10, -1)
+		wantSame(t, c, 2, lead)
+		wantSame(t, c, 3, lead)
+		installs := said.counting()
+		p := c.partition(2)
+		g := p.group.Load()
+		last, term := p.Log().LastIndex(), g.raft.CurrentTerm()
+		held, err := p.Log().Row(last - 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, at := range []struct {
+			name        string
+			index, term uint64
+			leader      uint64 // term
+			want        bool
+		}{
+			{"at the boundary", snapshot.Boundary.Index, snapshot.Boundary.Term, term, true},
+			{"below the boundary", snapshot.Boundary.Index - 1, 1, term, true},
+			{"of an entry that is held", held.Index, held.Term, term, true},
+			{"of an older term", held.Index, held.Term, term - 1, false},
+		} {
+			answer, err := g.transport.receive(installOf(snapshot, at.index, at.term, at.leader))(t.Context())
+			got, ok := answer.(*raft.InstallSnapshotResponse)
+			if err != nil || !ok || got.Success != at.want {
+				t.Errorf("snapshot %s: %+v, %v, want success %v", at.name, answer, err, at.want)
+			}
+		}
+		// One that overtakes an append meets raft, which must not take it either.
+		for _, at := range []struct{ index, term uint64 }{{snapshot.Boundary.Index, snapshot.Boundary.Term}, {held.Index, held.Term}} {
+			if _, err := g.snapshots.Create(raft.SnapshotVersionMax, at.index, at.term, raft.Configuration{}, 1, nil); !errors.Is(err, errHeld) {
+				t.Errorf("create a snapshot of index %d, which is held: %v", at.index, err)
+			}
+		}
+		// A leader of a newer term is heard first, and is told success when it asks again.
+		install := installOf(snapshot, held.Index, held.Term, term+1)
+		if answer, err := g.transport.receive(install)(t.Context()); err == nil {
+			t.Errorf("snapshot of a newer term: %+v, want an error until the term is known", answer)
+		}
+		if answer, err := g.transport.receive(install)(t.Context()); err != nil || !answer.(*raft.InstallSnapshotResponse).Success {
+			t.Errorf("the same again: %+v, %v, want success", answer, err)
+		}
+		if p.Log().LastIndex() < last || p.Log().Boundary().Index > held.Index || said.counting() != installs {
+			t.Errorf("index %d, boundary at %d, %d installs more: want all that there was up to %d", p.Log().LastIndex(), p.Log().Boundary().Index, said.counting()-installs, last)
+		}
+	})
+}
+
+func installOf(s log.Snapshot, index, term, leaderTerm uint64) *mesh.Install {
+	out := &mesh.Install{State: s.Encode()}
+	out.RPCHeader = raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("1"), Addr: mesh.CandidateName(1)}
+	out.SnapshotVersion, out.Term, out.LastLogIndex, out.LastLogTerm = raft.SnapshotVersionMax, leaderTerm, index, term
+	out.Configuration, out.ConfigurationIndex, out.Size = s.Boundary.Configuration, s.Boundary.ConfigurationIndex, int64(len(out.State))
+	return out
+}
+
+// A snapshot that is damaged, too large or another's changes nothing.
+func TestSnapshotThatIsNone(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		fill(t, lead, 0, 5, -1)
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := lead.Log().Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, c, 2, lead)
+		installs := said.counting()
+		p := c.partition(2)
+		g := p.group.Load()
+		damaged := installOf(snapshot, 1000, 9, g.raft.CurrentTerm())
+		damaged.State[50] ^= 1
+		large := installOf(snapshot, 1000, 9, g.raft.CurrentTerm())
+		large.State = make([]byte, maxSnapshot+1)
+		large.Size = int64(len(large.State))
+		for want, install := range map[string]*mesh.Install{
+			"checksum": damaged, "more than": large, "its content is of index": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
+		} {
+			before := p.Log().LastIndex()
+			if _, err := g.transport.receive(install)(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("snapshot was answered with %v, want an error with %q", err, want)
+			}
+			if p.Log().LastIndex() < before || said.counting() != installs {
+				t.Errorf("log ends at %d, want %d at least", p.Log().LastIndex(), before)
+			}
+		}
+	})
+}
