@@ -26,8 +26,6 @@ type API struct {
 	// serve decodes body, which was checked, calls the handler and appends the response's body.
 	// A nil dst without error means that there is no answer.
 	serve func(ctx context.Context, version int16, body, dst []byte) ([]byte, error)
-	// transient: serve keeps neither context nor request once it has returned.
-	transient bool
 	// fail appends the body of a response that holds err alone.
 	fail func(version int16, err error, dst []byte) ([]byte, error)
 }
@@ -93,16 +91,15 @@ type Reply interface {
 }
 
 // OnReply makes a row whose handler encodes its own response body, for Produce
-// and Fetch. A nil Reply means no answer (Produce with acks=0). The context and
-// the request, whose byte slices share the frame, are valid until the reply is
-// encoded; then both serve another request. empty makes a request like a new one
+// and Fetch. A nil Reply means no answer (Produce with acks=0). The request, whose
+// byte slices share the frame, is valid until the reply is encoded; then it serves
+// another one. empty makes a request like a new one
 // that keeps the room of its lists.
 func OnReply[Q any, PQ interface {
 	*Q
 	kmsg.Request
 }](lowest, highest int16, empty func(PQ), handle func(context.Context, PQ) (Reply, error)) API {
 	a := newAPI(PQ(new(Q)), func() kmsg.Request { return PQ(new(Q)) }, lowest, highest)
-	a.transient = true
 	answer := func(ctx context.Context, request PQ, version int16, body, dst []byte) ([]byte, error) {
 		if err := a.decode(request, version, body); err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package protocol
 import (
 	"context"
 	"net"
-	"sync"
 	"sync/atomic"
 )
 
@@ -86,15 +85,13 @@ func WithConn(ctx context.Context, c *Conn) context.Context {
 
 type requestKey struct{}
 
-// requestContext carries one Request with a single allocation, or none where a
-// row gives it back (OnReply).
+// requestContext carries one Request with a single allocation. It is never used
+// for another: a deadline below it may come while the request ends, and then asks
+// it for its parent.
 type requestContext struct {
 	context.Context
 	request Request
 }
-
-// contexts holds those that no handler uses any more.
-var contexts = sync.Pool{New: func() any { return new(requestContext) }}
 
 // Value finds the Request, and the Conn without a walk up the contexts.
 func (c *requestContext) Value(key any) any {

@@ -124,13 +124,7 @@ func (t *Table) Serve(ctx context.Context, frame, dst []byte) ([]byte, error) {
 	if !a.serves(request.Version) {
 		return finish(a.notServed(dst), start)
 	}
-	c := contexts.Get().(*requestContext)
-	c.Context, c.request = ctx, request
-	reply, err := t.handle(c, a, rest, dst)
-	if a.transient {
-		*c = requestContext{}
-		contexts.Put(c)
-	}
+	reply, err := t.handle(&requestContext{Context: ctx, request: request}, a, rest, dst)
 	if err != nil || reply == nil {
 		return nil, err
 	}
