@@ -146,7 +146,7 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 		return fmt.Errorf("log.dirs: folder %s is in use by another process: %w", dir, err)
 	}
 	b.lock = lock
-	if err := checkFormat(b.cfg.FS, dir, s.nodeID); err != nil {
+	if err := checkFormat(b.cfg.FS, dir, b.plan.format(s)); err != nil {
 		return fmt.Errorf("log.dirs: %w", err)
 	}
 	mesh, err := b.joinNodes(s)
@@ -175,7 +175,7 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 	if b.metadata, err = cluster.Open(ctx, b.node, b.plan.voterIDs(), b.cfg.FS, metadata); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	if err := b.metadata.WaitLed(ctx); err != nil {
+	if err := b.awaitMajority(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	return nil

@@ -21,34 +21,69 @@ const (
 
 // A format says whose folder it is. The file is described in docs/format/folder.md.
 type format struct {
-	Version int   `json:"version"`
-	NodeID  int32 `json:"node.id"`
+	Version   int    `json:"version"`
+	NodeID    int32  `json:"node.id"`
+	ClusterID string `json:"cluster.id,omitempty"` // of several nodes; empty: this one is alone
 }
 
-// checkFormat marks a new folder, and refuses one of a newer program or of
-// another node.
+// checkFormat marks a new folder as want says, and refuses one of a newer
+// program, of another node or of another cluster.
 //
 // Errors: ErrNewerFormat.
-func checkFormat(files vfs.FS, dir string, node int32) error {
-	name := filepath.Join(dir, formatName)
-	text, err := readFile(files, name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return writeFormat(files, dir, format{Version: formatVersion, NodeID: node})
-	}
+func checkFormat(files vfs.FS, dir string, want format) error {
+	f, found, err := readFormat(files, dir)
 	if err != nil {
 		return err
 	}
-	var f format
-	if err := json.Unmarshal(text, &f); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	if !found {
+		want.Version = formatVersion
+		return writeFormat(files, dir, want)
 	}
 	switch {
-	case f.Version > formatVersion:
-		return fmt.Errorf("%s has version %d, this program knows %d: %w", name, f.Version, formatVersion, ErrNewerFormat)
-	case f.NodeID != node:
-		return fmt.Errorf("%s belongs to node.id %d, not %d", dir, f.NodeID, node)
+	case f.NodeID != want.NodeID:
+		return fmt.Errorf("%s belongs to node.id %d, not %d", dir, f.NodeID, want.NodeID)
+	case f.ClusterID == want.ClusterID:
+		return nil
+	case f.ClusterID == "":
+		return fmt.Errorf("%s belongs to a broker that was alone; a node of cluster.id %q wants an empty folder or its own", dir, want.ClusterID)
+	case want.ClusterID == "":
+		return fmt.Errorf("%s belongs to a node of cluster.id %q: controller.quorum.voters must name the nodes of that cluster", dir, f.ClusterID)
 	}
-	return nil
+	return fmt.Errorf("%s belongs to cluster.id %q, not %q: set that cluster.id, or name another folder", dir, f.ClusterID, want.ClusterID)
+}
+
+// readFormat reads what checkFormat has written.
+func readFormat(files vfs.FS, dir string) (f format, found bool, err error) {
+	name := filepath.Join(dir, formatName)
+	text, err := readFile(files, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f, false, nil
+	}
+	if err != nil {
+		return f, false, err
+	}
+	if err := json.Unmarshal(text, &f); err != nil {
+		return f, false, fmt.Errorf("%s: %w", name, err)
+	}
+	if f.Version > formatVersion {
+		return f, true, fmt.Errorf("%s has version %d, this program knows %d: %w", name, f.Version, formatVersion, ErrNewerFormat)
+	}
+	return f, true, nil
+}
+
+// A Folder says whose a folder is.
+type Folder struct {
+	NodeID    int32
+	ClusterID string // empty: of a broker that is alone
+}
+
+// ReadFolder says whose the folder dir of the operating system's file system
+// is; found is false when it is no broker's.
+//
+// Errors: ErrNewerFormat.
+func ReadFolder(dir string) (folder Folder, found bool, err error) {
+	f, found, err := readFormat(vfs.OS, dir)
+	return Folder{f.NodeID, f.ClusterID}, found, err
 }
 
 func readFile(files vfs.FS, name string) ([]byte, error) {

@@ -14,15 +14,20 @@ import (
 
 func TestFolderIsRefused(t *testing.T) {
 	for name, c := range map[string]struct {
-		text string
-		node int32
-		want error // nil: any
-		ok   bool
+		text    string
+		node    int32
+		cluster string
+		want    error // nil: any
+		ok      bool
 	}{
-		"its own":            {`{"version":1,"node.id":3}`, 3, nil, true},
-		"of a newer program": {`{"version":2,"node.id":3}`, 3, ErrNewerFormat, false},
-		"of another node":    {`{"version":1,"node.id":4}`, 3, nil, false},
-		"damaged":            {`{"version":`, 3, nil, false},
+		"its own":            {`{"version":1,"node.id":3}`, 3, "", nil, true},
+		"of a newer program": {`{"version":2,"node.id":3}`, 3, "", ErrNewerFormat, false},
+		"of another node":    {`{"version":1,"node.id":4}`, 3, "", nil, false},
+		"damaged":            {`{"version":`, 3, "", nil, false},
+		"of its cluster":     {`{"version":1,"node.id":3,"cluster.id":"a"}`, 3, "a", nil, true},
+		"of another cluster": {`{"version":1,"node.id":3,"cluster.id":"b"}`, 3, "a", nil, false},
+		"of no cluster":      {`{"version":1,"node.id":3}`, 3, "a", nil, false},
+		"of a cluster":       {`{"version":1,"node.id":3,"cluster.id":"a"}`, 3, "", nil, false},
 	} {
 		files := vfs.NewMem()
 		if err := files.MkdirAll("d", 0o700); err != nil {
@@ -35,7 +40,7 @@ func TestFolderIsRefused(t *testing.T) {
 		if _, err := f.WriteAt([]byte(c.text), 0); err != nil {
 			t.Fatal(err)
 		}
-		err = checkFormat(files, "d", c.node)
+		err = checkFormat(files, "d", format{NodeID: c.node, ClusterID: c.cluster})
 		if (err == nil) != c.ok || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -47,14 +52,14 @@ func TestNewFolderIsMarkedWhole(t *testing.T) {
 	if err := files.MkdirAll("d", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkFormat(files, "d", 3); err != nil {
+	if err := checkFormat(files, "d", format{NodeID: 3}); err != nil {
 		t.Fatal(err)
 	}
 	files.Crash(vfs.Lost, 0)
-	if err := checkFormat(files, "d", 3); err != nil {
+	if err := checkFormat(files, "d", format{NodeID: 3}); err != nil {
 		t.Errorf("after a crash: %v", err)
 	}
-	if err := checkFormat(files, "d", 4); err == nil {
+	if err := checkFormat(files, "d", format{NodeID: 4}); err == nil {
 		t.Error("another node's folder was accepted")
 	}
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -22,16 +23,50 @@ func (b *Broker) notReady() error {
 	default:
 	}
 	metadata := b.node.Partition(replication.PartitionID{TopicID: cluster.MetadataTopicID})
-	if metadata == nil || !metadata.Leadership().Ready {
+	if metadata == nil || !b.served(metadata.Leadership()) {
 		return fmt.Errorf("the metadata has no leader that serves")
 	}
 	for name, t := range b.topics.load().names {
 		for i, p := range t.partitions {
+			if p == nil && !t.isHere(i, b.nodeID()) {
+				continue
+			}
 			if p == nil {
 				return fmt.Errorf("%s-%d could not be opened", name, i)
 			}
-			if l := p.Leadership(); l.Leader < 0 || l.Leader == b.nodeID() && !l.Ready {
+			if !b.served(p.Leadership()) {
 				return fmt.Errorf("%s-%d has no leader that serves", name, i)
+			}
+		}
+	}
+	return nil
+}
+
+// served says that a partition has a leader that serves, this node or one that
+// it hears.
+func (b *Broker) served(l replication.Leadership) bool {
+	if l.Leader == b.nodeID() {
+		return l.Ready
+	}
+	return l.Leader >= 0 && b.node.Hears(l.Leader)
+}
+
+// WaitReady waits until this broker knows so many brokers, and each partition
+// that it holds has a leader.
+func (b *Broker) WaitReady(ctx context.Context, brokers int) error {
+	if err := b.topics.wait(ctx, func(s *topicSet) bool { return len(s.image.Brokers()) >= brokers }); err != nil {
+		return fmt.Errorf("wait for %d brokers: %w", brokers, err)
+	}
+	if err := b.metadata.WaitLed(ctx); err != nil {
+		return fmt.Errorf("metadata: %w", err)
+	}
+	for _, t := range b.topics.load().names {
+		for _, p := range t.partitions {
+			if p == nil {
+				continue // others hold it, or opening it failed, which is logged
+			}
+			if err := p.WaitLed(ctx); err != nil {
+				return err
 			}
 		}
 	}

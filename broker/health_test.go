@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/memnet"
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
@@ -80,5 +83,27 @@ func TestTimeBuckets(t *testing.T) {
 		if ms >= bucketTime(bucket) || bucket > 0 && ms < bucketTime(bucket-1) {
 			t.Errorf("%v is in the bucket from %v to %v ms", took, bucketTime(bucket-1), bucketTime(bucket))
 		}
+	}
+}
+
+// The context of Open bounds the start: a broker serves on when it ends.
+func TestServesBeyondTheContextOfItsStart(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	network := memnet.New()
+	b, err := Open(ctx, Config{FS: vfs.NewMem(), Listen: network.Listen, Dial: network.Dial})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := b.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}()
+	cancel()
+	if err := b.EnsureTopic(t.Context(), "t", 1); err != nil {
+		t.Errorf("after the end of the start's context: %v", err)
+	}
+	if err := b.WaitReady(t.Context(), 1); err != nil {
+		t.Error(err)
 	}
 }

@@ -50,7 +50,8 @@ func (b *Broker) makeInternal(ctx context.Context, name string) (cluster.Topic, 
 	default:
 		return cluster.Topic{}, fmt.Errorf("%s is no internal topic: %w", name, kerr.InvalidRequest)
 	}
-	spec.ReplicationFactor = min(spec.ReplicationFactor, int16(len(b.image().Brokers())))
+	// A voter that is still to register counts: the topic waits for it rather than be short of a replica for ever.
+	spec.ReplicationFactor = min(spec.ReplicationFactor, int16(max(len(b.image().Brokers()), len(b.plan.voters))))
 	made, err := b.metadata.CreateTopic(ctx, spec)
 	if protocol.Code(err) == kerr.TopicAlreadyExists.Code {
 		if t, ok := b.image().Topic(name); ok {

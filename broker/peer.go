@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -59,6 +60,37 @@ func (p listenerPlan) checkVoters(s *settings) error {
 		return errors.New("controller.quorum.voters names several nodes: cluster.id must be set, to the same value on each")
 	}
 	return nil
+}
+
+// format is what this node's folder has to say.
+func (p listenerPlan) format(s *settings) format {
+	if !p.joins() {
+		return format{NodeID: s.nodeID}
+	}
+	return format{NodeID: s.nodeID, ClusterID: s.clusterID}
+}
+
+// majorityPatience is how long a start waits for the other nodes before it says
+// that it does.
+const majorityPatience = 5 * time.Second
+
+// awaitMajority waits until the metadata has a leader, which takes a majority of
+// the voters.
+func (b *Broker) awaitMajority(ctx context.Context) error {
+	if !b.plan.joins() {
+		return b.metadata.WaitLed(ctx)
+	}
+	for {
+		wait, cancel := context.WithTimeout(ctx, majorityPatience)
+		err := b.metadata.WaitLed(wait)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+		heard := slices.DeleteFunc(b.plan.voterIDs(), func(id int32) bool { return !b.node.Hears(id) })
+		b.logger.Warn("the cluster has no controller; the start waits until a majority of controller.quorum.voters is there",
+			"voters", b.plan.voterAddresses(), "heard", heard)
+	}
 }
 
 // joinNodes opens the listener of the nodes and says how to reach the others.

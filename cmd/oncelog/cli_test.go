@@ -110,7 +110,7 @@ func TestDataCommands(t *testing.T) {
 	ok("", "topic", "trim", "orders", "-p", "1", "--before", "2")
 	same("after trim", ok("", "consume", "orders", "-e", "-f", format), "1 5  e \n")
 	same("delete", ok("", "topic", "delete", "orders"), "DELETED\norders\n")
-	healthy(t, p)
+	healthy(t, p.HTTP)
 }
 
 // txnPartition finds the partition that holds the records of a transactional id.
@@ -131,10 +131,10 @@ func txnPartition(t *testing.T, ok func(string, ...string) string, id string) st
 }
 
 // healthy asks the HTTP port.
-func healthy(t *testing.T, p *process) {
+func healthy(t *testing.T, url string) {
 	t.Helper()
 	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
-		answer, err := http.Get(p.HTTP + path)
+		answer, err := http.Get(url + path)
 		if err != nil {
 			t.Fatal(err)
 		}

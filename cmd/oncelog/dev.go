@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,6 +20,7 @@ import (
 type devFlags struct {
 	brokerFlags
 	topics   []string
+	brokers  int
 	port     int
 	httpPort int
 	headless bool
@@ -37,54 +40,85 @@ func (a *app) devCommand() *cobra.Command {
 		Short: "Run a development broker, free of configuration",
 		Long: `Run a development broker on localhost. Its data lies in a temporary folder that is
 removed at the end, unless --log-dirs names one to keep. Settings are Kafka's defaults,
-but for group.initial.rebalance.delay.ms=0: a group's first member waits for no others.`,
-		Example: "  oncelog dev --topic orders:3\n  oncelog dev --port 0 --headless -o json",
+but for group.initial.rebalance.delay.ms=0: a group's first member waits for no others.
+
+With --brokers 3 it is a cluster of three brokers in one process, each with a port and a
+folder of its own, and topics have three replicas (default.replication.factor=3).`,
+		Example: "  oncelog dev --topic orders:3\n  oncelog dev --brokers 3\n  oncelog dev --port 0 --headless -o json",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			topics, err := parseTopics(f.topics)
-			if err != nil {
-				return err
-			}
-			properties, err := f.devProperties(cmd.Flags().Changed("port"))
-			if err != nil {
-				return err
-			}
-			if properties["log.dirs"] == "" && properties["log.dir"] == "" {
-				dir, err := temporaryFolder()
-				if err != nil {
-					return err
-				}
-				properties["log.dirs"] = dir
-				defer func() {
-					if err := os.RemoveAll(dir); err != nil {
-						fmt.Fprintf(a.err, "oncelog: remove the temporary folder: %v\n", err)
-					}
-				}()
-			}
-			return a.runBroker(cmd.Context(), &f.brokerFlags, properties, func(s *session) error {
-				return s.ready(cmd, topics)
-			})
+			return a.dev(cmd.Context(), &f, cmd.Flags().Changed("port"))
 		},
 	}
 	f.on(cmd)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.topics, "topic", nil, "create a topic, NAME or NAME:PARTITIONS (repeat)")
-	flags.IntVar(&f.port, "port", 9092, "port for clients; 0 takes a free one")
-	flags.IntVar(&f.httpPort, "console-port", 10092, "port for /metrics, /healthz and /readyz; 0 takes a free one")
+	flags.IntVar(&f.brokers, "brokers", 1, "run a cluster of 3 or 5 brokers in this process")
+	flags.IntVar(&f.port, "port", 9092, "port for clients, of the first broker; the others take the next ones; 0 takes free ones")
+	flags.IntVar(&f.httpPort, "console-port", 10092, "port for /metrics, /healthz and /readyz, likewise")
 	flags.BoolVar(&f.headless, "headless", false, "serve no HTTP")
 	flags.StringVar(&f.logDirs, "log-dirs", "", "keep the data in this folder")
 	a.formatFlag(cmd)
 	return cmd
 }
 
-// ready creates the topics asked for and tells where everything is.
-func (s *session) ready(cmd *cobra.Command, topics []newTopic) error {
+// dev runs the brokers that the flags ask for.
+func (a *app) dev(ctx context.Context, f *devFlags, portGiven bool) error {
+	topics, err := parseTopics(f.topics)
+	if err != nil {
+		return err
+	}
+	if f.brokers != 1 && f.brokers != 3 && f.brokers != 5 {
+		return usage("--brokers %d, want 1, 3 or 5: an even number outlives no more failures than the odd one below", f.brokers)
+	}
+	properties, err := f.devProperties(portGiven)
+	if err != nil {
+		return err
+	}
+	dir := cmp.Or(properties["log.dirs"], properties["log.dir"])
+	if dir == "" {
+		if dir, err = temporaryFolder(); err != nil {
+			return err
+		}
+		defer func() {
+			if err := os.RemoveAll(dir); err != nil {
+				fmt.Fprintf(a.err, "oncelog: remove the temporary folder: %v\n", err)
+			}
+		}()
+	}
+	if f.brokers > 1 {
+		held, err := holdFolder(dir)
+		if err != nil {
+			return err
+		}
+		defer held.Close()
+	}
+	nodes, err := f.nodes(properties, dir)
+	if err != nil {
+		return err
+	}
+	return a.runBrokers(ctx, &f.brokerFlags, nodes, func(s *session) error { return s.ready(ctx, topics, dir) })
+}
+
+// ready waits until all serve, creates the topics asked for and tells where
+// everything is.
+func (s *session) ready(ctx context.Context, topics []newTopic, dir string) error {
+	first := s.nodes[0].broker
 	for _, t := range topics {
-		if err := s.broker.EnsureTopic(cmd.Context(), t.name, t.partitions); err != nil {
+		if err := first.EnsureTopic(ctx, t.name, t.partitions); err != nil {
 			return fmt.Errorf("create topic %s: %w", t.name, err)
 		}
 	}
-	s.banner(fmt.Sprintf("oncelog %s · development broker (data in %s)", version, s.properties["log.dirs"]))
+	for _, n := range s.nodes {
+		if err := n.broker.WaitReady(ctx, len(s.nodes)); err != nil {
+			return err
+		}
+	}
+	kind := "development broker"
+	if len(s.nodes) > 1 {
+		kind = "development cluster"
+	}
+	s.banner(fmt.Sprintf("oncelog %s · %s (data in %s)", version, kind, dir), dir)
 	return nil
 }
 
@@ -94,17 +128,12 @@ func (f *devFlags) devProperties(portGiven bool) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, configured := properties["listeners"]; portGiven || !configured {
+	if _, configured := properties["listeners"]; f.brokers == 1 && (portGiven || !configured) {
 		properties["listeners"] = fmt.Sprintf("PLAINTEXT://localhost:%d", f.port)
 	}
-	if _, configured := properties[rebalanceDelay]; !configured {
-		properties[rebalanceDelay] = "0" // a lone developer's first consumer need not wait for others
-	}
+	setDefault(properties, rebalanceDelay, "0") // a lone developer's first consumer need not wait for others
 	if f.logDirs != "" {
 		properties["log.dirs"] = f.logDirs
-	}
-	if !f.headless {
-		f.httpAddr = fmt.Sprintf("localhost:%d", f.httpPort)
 	}
 	return properties, nil
 }

@@ -39,10 +39,12 @@ func command(t *testing.T, args ...string) *exec.Cmd {
 
 // A banner is the line that a broker prints with -o json.
 type banner struct {
-	Bootstrap string `json:"bootstrap"`
-	HTTP      string `json:"http"`
-	LogDirs   string `json:"log_dirs"`
-	PID       int    `json:"pid"`
+	Bootstrap string       `json:"bootstrap"`
+	ClusterID string       `json:"cluster_id"`
+	HTTP      string       `json:"http"`
+	LogDirs   string       `json:"log_dirs"`
+	PID       int          `json:"pid"`
+	Brokers   []bannerNode `json:"brokers"`
 }
 
 // A process is a broker in a process of its own.

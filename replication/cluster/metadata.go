@@ -95,7 +95,8 @@ func OpenOn(ctx context.Context, p shard.Partition, cfg Config) (*Metadata, erro
 	}
 	m.publish(first)
 	m.view = &view{image: first, shared: true, dirty: map[part]struct{}{}}
-	m.shard = shard.Open(ctx, p, func(int32) *view { return m.view }, shard.Options[*view]{
+	life := context.WithoutCancel(ctx) // ctx bounds the start; Close ends what runs
+	m.shard = shard.Open(life, p, func(int32) *view { return m.view }, shard.Options[*view]{
 		Follow: true, Persist: m.applied, Park: 5 * time.Second, Rest: followRest, Logger: cfg.Logger,
 	})
 	return m, nil
