@@ -53,7 +53,12 @@ func TestAppendFuzz(t *testing.T) {
 	}
 }
 
-type fuzzCount struct{ leaderships, acked, duplicates, kicks, cuts, transfers, diskErrors, reopened, powerCuts int }
+type fuzzCount struct {
+	leaderships, acked, duplicates, kicks, cuts, transfers, diskErrors, reopened, powerCuts int
+
+	installs int // boundaries installed on followers
+	unseen   int // acked batches that retention deleted before anybody saw them
+}
 
 func (c *fuzzCount) add(o fuzzCount) {
 	c.leaderships += o.leaderships
@@ -65,11 +70,13 @@ func (c *fuzzCount) add(o fuzzCount) {
 	c.diskErrors += o.diskErrors
 	c.reopened += o.reopened
 	c.powerCuts += o.powerCuts
+	c.installs += o.installs
+	c.unseen += o.unseen
 }
 
 func (c fuzzCount) String() string {
-	return fmt.Sprintf("leaderships %d, batches acked %d, duplicates %d, kicks %d, cuts %d, transfers %d, disk errors %d, reopened %d (%d after a power cut)",
-		c.leaderships, c.acked, c.duplicates, c.kicks, c.cuts, c.transfers, c.diskErrors, c.reopened, c.powerCuts)
+	return fmt.Sprintf("leaderships %d, batches acked %d, duplicates %d, kicks %d, cuts %d, transfers %d, disk errors %d, reopened %d (%d after a power cut), installs %d, deleted unseen %d",
+		c.leaderships, c.acked, c.duplicates, c.kicks, c.cuts, c.transfers, c.diskErrors, c.reopened, c.powerCuts, c.installs, c.unseen)
 }
 
 // A fuzz is one bubble of the judge.
@@ -86,7 +93,7 @@ type fuzz struct {
 	count      fuzzCount
 	epochs     map[int32]bool
 	acked      map[ackKey]ackedBatch
-	seen       map[int64]uint32 // offset of a batch that was committed -> CRC
+	seen       map[int64]seenBatch // by offset, what was committed
 	violations []string
 }
 
@@ -124,6 +131,17 @@ type ackedBatch struct {
 	crc    uint32
 }
 
+// A seenBatch is what was shown as committed at an offset.
+type seenBatch struct {
+	ackKey
+	crc   uint32 // the batch's own
+	whole uint32 // of all its bytes
+}
+
+func seenOf(b record.Batch) seenBatch {
+	return seenBatch{ackKey{b.ProducerID(), b.BaseSequence()}, b.CRC(), crc32.ChecksumIEEE(b)}
+}
+
 func (f *fuzz) violation(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -151,12 +169,15 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 		}
 		f := &fuzz{
 			cluster: newCluster(t, seed, Config{}, voters...), seed: seed, ctx: ctx, over: make(chan struct{}),
-			epochs: make(map[int32]bool), acked: make(map[ackKey]ackedBatch), seen: make(map[int64]uint32),
+			epochs: make(map[int32]bool), acked: make(map[ackKey]ackedBatch), seen: make(map[int64]seenBatch),
 		}
 		if seed%3 == 0 {
 			f.cfg.Fsync = FsyncAlways
 		}
 		f.cfg.Logger = f.said.logger()
+		if seed%2 == 0 {
+			f.keepLittle()
+		}
 		f.temper(faulty)
 		for _, id := range f.members {
 			if err := f.start(id); err != nil {
@@ -192,7 +213,7 @@ func fuzzBubble(t *testing.T, seed uint64, faulty func(*order) ledger) (count fu
 			f.violations = append(f.violations, f.said.lines...)
 		}
 		count, violations = f.count, f.violations
-		count.leaderships, count.acked = len(f.epochs), len(f.acked)
+		count.leaderships, count.acked, count.installs = len(f.epochs), len(f.acked), f.said.installs
 	})
 	return count, violations
 }
@@ -242,15 +263,19 @@ func (f *fuzz) recover(producers *sync.WaitGroup, patience int) {
 	f.violation("replicas do not become equal: %s", f.describe())
 }
 
-// level reports whether all replicas hold and have committed the same.
+// level reports whether all replicas hold and have committed the same, and
+// retention has nothing left to delete.
 func (f *fuzz) level() bool {
 	lead := f.leader()
 	if lead == nil {
 		return false
 	}
+	if _, more := lead.Log().RetentionStart(time.Now(), lead.HighWatermark()); more {
+		return false
+	}
 	for _, id := range f.members {
 		p := f.partition(id)
-		if p == nil || p.Log().LastIndex() != lead.Log().LastIndex() || p.HighWatermark() != lead.EndOffset() {
+		if p == nil || p.Log().LastIndex() != lead.Log().LastIndex() || p.HighWatermark() != lead.EndOffset() || p.StartOffset() != lead.StartOffset() {
 			return false
 		}
 	}
@@ -322,6 +347,7 @@ func (f *fuzz) watch(ctx context.Context, id int32) {
 
 // sample remembers what a replica shows as committed. It must never differ.
 func (f *fuzz) sample(p *Partition, from, hw int64) int64 {
+	from = max(from, p.StartOffset())
 	bytes, err := p.Log().Read(nil, from, hw, 1<<20, true)
 	if err != nil {
 		return from // closed or truncated under us; the next time will do
@@ -332,11 +358,12 @@ func (f *fuzz) sample(p *Partition, from, hw int64) int64 {
 			f.violation("node %d shows a broken batch at %d", p.node.cfg.NodeID, from)
 			return hw
 		}
+		now := seenOf(b)
 		f.mu.Lock()
-		crc, known := f.seen[b.BaseOffset()]
-		f.seen[b.BaseOffset()] = crc32.ChecksumIEEE(b)
+		before, known := f.seen[b.BaseOffset()]
+		f.seen[b.BaseOffset()] = now
 		f.mu.Unlock()
-		if known && crc != crc32.ChecksumIEEE(b) {
+		if known && before != now {
 			f.violation("node %d: committed offset %d changed", p.node.cfg.NodeID, b.BaseOffset())
 		}
 		from = b.NextOffset()
@@ -351,7 +378,7 @@ func (f *fuzz) judgeLogs() {
 	if lead == nil {
 		return
 	}
-	whole, err := lead.Log().Read(nil, 0, lead.HighWatermark(), 1<<30, true)
+	whole, err := lead.Log().Read(nil, lead.StartOffset(), lead.HighWatermark(), 1<<30, true)
 	if err != nil {
 		f.violation("read the leader: %v", err)
 		return
@@ -361,37 +388,58 @@ func (f *fuzz) judgeLogs() {
 		if p == nil {
 			continue
 		}
-		other, err := p.Log().Read(nil, 0, p.HighWatermark(), 1<<30, true)
+		other, err := p.Log().Read(nil, lead.StartOffset(), p.HighWatermark(), 1<<30, true)
 		if err != nil || string(other) != string(whole) {
 			f.violation("node %d differs from the leader below the high watermark: %d and %d bytes, %v", id, len(other), len(whole), err)
 		}
 	}
-	next := make(map[int64]int32)
-	offset := int64(0)
+	if !f.judgeOrder(lead.StartOffset(), whole) {
+		return
+	}
 	found := make(map[ackKey]ackedBatch)
+	for offset, b := range f.seen {
+		if b.producer < 0 {
+			continue
+		}
+		if other, twice := found[b.ackKey]; twice {
+			f.violation("producer %d: sequence %d is there twice, at %d and %d", b.producer, b.sequence, other.offset, offset)
+		}
+		found[b.ackKey] = ackedBatch{offset, b.crc}
+	}
+	for key, want := range f.acked {
+		got, ok := found[key]
+		switch {
+		case !ok && want.offset < lead.StartOffset():
+			f.count.unseen++
+		case !ok || got != want:
+			f.violation("producer %d: sequence %d acked at %+v, found at %+v (%v)", key.producer, key.sequence, want, got, ok)
+		}
+	}
+}
+
+// judgeOrder checks what the leader has: no offset and no sequence is left out.
+// All of it counts as seen.
+func (f *fuzz) judgeOrder(offset int64, whole []byte) bool {
+	next, deleted := make(map[int64]int32), offset > 0
 	for len(whole) > 0 {
 		b, err := record.Peek(whole)
 		if err != nil || b.Checksum() != b.CRC() || b.BaseOffset() != offset {
 			f.violation("broken batch at offset %d: %v", offset, err)
-			return
+			return false
 		}
+		if before, known := f.seen[offset]; known && before != seenOf(b) {
+			f.violation("committed offset %d changed", offset)
+		}
+		f.seen[offset] = seenOf(b)
 		offset, whole = b.NextOffset(), whole[b.Size():]
 		if b.ProducerID() < 0 {
 			continue
 		}
-		key := ackKey{b.ProducerID(), b.BaseSequence()}
-		if b.BaseSequence() != next[b.ProducerID()] {
-			f.violation("producer %d: sequence %d at offset %d, want %d", key.producer, key.sequence, b.BaseOffset(), next[key.producer])
+		want, known := next[b.ProducerID()]
+		if (known || !deleted) && b.BaseSequence() != want {
+			f.violation("producer %d: sequence %d at offset %d, want %d", b.ProducerID(), b.BaseSequence(), b.BaseOffset(), want)
 		}
-		next[key.producer] = b.LastSequence() + 1
-		if _, twice := found[key]; twice {
-			f.violation("producer %d: sequence %d is there twice", key.producer, key.sequence)
-		}
-		found[key] = ackedBatch{b.BaseOffset(), b.CRC()}
+		next[b.ProducerID()] = b.LastSequence() + 1
 	}
-	for key, want := range f.acked {
-		if got, ok := found[key]; !ok || got != want {
-			f.violation("producer %d: sequence %d acked at %+v, found at %+v (%v)", key.producer, key.sequence, want, got, ok)
-		}
-	}
+	return true
 }

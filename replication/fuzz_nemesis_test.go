@@ -21,6 +21,13 @@ func (f *fuzz) temper(faulty func(*order) ledger) {
 	}
 }
 
+// keepLittle has retention delete all but the newest segments, so that who was
+// away finds the leader's boundary behind what it has.
+func (f *fuzz) keepLittle() {
+	f.spec.Log.SegmentBytes, f.spec.Log.RetentionBytes = 1<<10, int64(1+f.intn(8))<<10
+	f.cfg.RetentionCheckInterval = time.Duration(20+f.intn(200)) * time.Millisecond
+}
+
 // pacedLedger makes raft's goroutine dawdle before it stores a proposal, and
 // lets a kick come just then, with the rest of the round still in raft's queue.
 type pacedLedger struct {
