@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/log/vfs"
 	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
@@ -247,6 +248,52 @@ func TestSnapshotThatIsNone(t *testing.T) {
 			}
 			if p.Log().LastIndex() < before || said.counting() != installs {
 				t.Errorf("log ends at %d, want %d at least", p.Log().LastIndex(), before)
+			}
+		}
+	})
+}
+
+// A node whose folder was emptied is given all partitions again, those that its
+// leaders hold whole and those that begin behind a boundary.
+func TestWipedNodeIsRebuilt(t *testing.T) {
+	inFleet(t, 6, func(t *testing.T, f *fleet) {
+		for i := range f.specs {
+			var lead *Partition
+			for range 10 {
+				lead = f.write(i)
+			}
+			if i%2 == 0 {
+				if _, err := lead.DeleteRecords(t.Context(), int64(5+i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if i%3 == 0 {
+				if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.write(i)
+		}
+		for _, id := range []int32{2, 3, 1} {
+			f.stop(id)
+			f.disks[id] = vfs.NewMem()
+			for i := range f.specs {
+				f.write(i)
+			}
+			f.start(id)
+			time.Sleep(15 * time.Second)
+			for i, spec := range f.specs {
+				lead := f.write(i)
+				if lead.node.cfg.NodeID == id {
+					t.Errorf("partition %d is led by the node that was emptied", i)
+				}
+				time.Sleep(3 * time.Second)
+				p := f.nodes[id].Partition(spec.ID)
+				if p.Log().LastIndex() != lead.Log().LastIndex() || p.HighWatermark() != lead.HighWatermark() || p.StartOffset() != lead.StartOffset() {
+					t.Errorf("node %d, partition %d: index %d, high watermark %d, log start %d, want %d, %d, %d", id, i, p.Log().LastIndex(),
+						p.HighWatermark(), p.StartOffset(), lead.Log().LastIndex(), lead.HighWatermark(), lead.StartOffset())
+				}
+				wantEqual(t, p, lead)
 			}
 		}
 	})

@@ -95,6 +95,9 @@ func (c *Cluster) Start(ctx context.Context, node int32) error {
 	return nil
 }
 
+// Wipe gives a broker that is stopped an empty disk.
+func (c *Cluster) Wipe(node int32) { c.options[node-1].FS = vfs.NewMem() }
+
 // Stop closes a broker.
 func (c *Cluster) Stop(node int32) error {
 	s := c.Servers[node-1]

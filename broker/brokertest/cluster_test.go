@@ -29,6 +29,19 @@ func clusterClient(t *testing.T, c *brokertest.Cluster, options ...kgo.Opt) *kgo
 // whole, whoever coordinates it, and stays so when one broker after the other
 // is killed.
 func TestTransactionsOnThreeBrokers(t *testing.T) {
+	transactWhile(t, func(*brokertest.Cluster, int32) {})
+}
+
+// Three brokers whose disks are emptied one after the other: each is given
+// everything again by the others, the metadata and the coordinators' logs too.
+func TestEveryDiskEmptiedInTurn(t *testing.T) {
+	transactWhile(t, func(c *brokertest.Cluster, node int32) { c.Wipe(node) })
+}
+
+// transactWhile kills one broker after the other, and does something to it
+// before it starts again, between transactions that must all be whole.
+func transactWhile(t *testing.T, meanwhile func(*brokertest.Cluster, int32)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		c := brokertest.StartCluster(t, 3, brokertest.Options{})
 		admin := kadm.NewClient(clusterClient(t, c))
@@ -77,6 +90,7 @@ func TestTransactionsOnThreeBrokers(t *testing.T) {
 				t.Fatal(err)
 			}
 			transact(kgo.TryCommit)
+			meanwhile(c, node)
 			if err := c.Start(t.Context(), node); err != nil {
 				t.Fatal(err)
 			}
