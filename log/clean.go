@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ type tracedTxn struct {
 
 func newTxnTrace(aborted []AbortedTxn) *txnTrace {
 	waiting := slices.Clone(aborted)
-	slices.SortFunc(waiting, func(a, b AbortedTxn) int { return compare(a.FirstOffset, b.FirstOffset) })
+	slices.SortFunc(waiting, func(a, b AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 	return &txnTrace{waiting: waiting, aborted: map[int64]*tracedTxn{}, committed: map[int64]bool{}}
 }
 

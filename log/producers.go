@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -283,7 +284,7 @@ const keepCompleted = 1024
 // hw. It forgets transactions whose marker is below hw, now and then: what is
 // committed is never truncated.
 func (s *producers) lastStableOffset(hw int64) int64 {
-	done, _ := slices.BinarySearchFunc(s.completed, hw, func(c completedTxn, hw int64) int { return compare(c.markerOffset, hw) })
+	done, _ := slices.BinarySearchFunc(s.completed, hw, func(c completedTxn, hw int64) int { return cmp.Compare(c.markerOffset, hw) })
 	if done >= keepCompleted {
 		s.completed = slices.Delete(s.completed, 0, done)
 		done = 0

@@ -1,6 +1,7 @@
 package log
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -111,18 +112,10 @@ func decodeProducers(b []byte, now time.Time) (*producers, error) {
 	if d.failed || len(d.b) > 0 || magic != trailerMagic || len(s.byID) != len(list) {
 		return nil, fmt.Errorf("producer snapshot of %d bytes: %w", len(b), ErrCorrupt)
 	}
-	slices.SortFunc(s.open, func(a, b openTxn) int { return compare(a.firstOffset, b.firstOffset) })
+	slices.SortFunc(s.open, func(a, b openTxn) int { // by the id too: the order of the file must not matter
+		return cmp.Or(cmp.Compare(a.firstOffset, b.firstOffset), cmp.Compare(a.producerID, b.producerID))
+	})
 	return s, nil
-}
-
-func compare(a, b int64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }
 
 // decodeWindow completes a producer by the trailer's part and installs it.
