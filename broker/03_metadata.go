@@ -19,7 +19,7 @@ const (
 	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
 )
 
-// autoCreateTime bounds how long one request waits for topics it creates.
+// autoCreateTime bounds how long one request creates topics and waits for them.
 const autoCreateTime = 10 * time.Second
 
 // Metadata: v0-13
@@ -27,6 +27,8 @@ const autoCreateTime = 10 * time.Second
 //   - Null topics are all, an empty list is none; in v0 the empty list is all.
 //   - A topic that is created by asking is answered when its partitions have
 //     leaders, so that the client need not ask again.
+//   - Topics are created for ten seconds; what that was too short for is
+//     LEADER_NOT_AVAILABLE, for which clients ask again, and no more are created.
 //   - A leader is named once it serves (hard-31).
 //   - When an id is given, names are not looked at: Kafka's AdminClient gives an
 //     empty one beside the id.
@@ -115,7 +117,12 @@ func (b *Broker) topicToDescribe(ctx context.Context, name string, create bool) 
 	if !create {
 		return nil, kerr.UnknownTopicOrPartition
 	}
-	if err := b.autoCreate(ctx, name); err != nil {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("topic %q was not created, the request's time is over: %w", name, kerr.LeaderNotAvailable)
+	}
+	if err := b.autoCreate(ctx, name); protocol.Code(err) == kerr.RequestTimedOut.Code {
+		return nil, fmt.Errorf("topic %q is being created: %w", name, kerr.LeaderNotAvailable)
+	} else if err != nil {
 		return nil, err
 	}
 	t, ok := b.topics.load().byName(name)
