@@ -4,6 +4,7 @@ BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
 LEADERSHIPS ?= 2000
 ROUNDS   ?= 40
+KILLS    ?= 20
 SEED     ?= 0
 SETTLE   ?= 1s
 IDLETIME ?= 10s
@@ -43,6 +44,9 @@ judge: ## the append fuzz: three replicas, idempotent producers, everything that
 
 crash: ## a broker killed ROUNDS times under load, and all that clients were told judged; SEED repeats a run's choices
 	$(GO) test -count=1 -run '^TestKilledUnderLoad$$' -v -timeout 30m ./cmd/oncelog -rounds $(ROUNDS) -seed $(SEED)
+
+failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement, and nothing lost
+	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS)
 
 verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka, which looks for timed out transactions every 10 s
 	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)

@@ -29,7 +29,8 @@ const (
 	askTimeout  = 500 * time.Millisecond
 )
 
-// A trouble is a group without a leader that answers, as one replica sees it.
+// A trouble is a group without a leader that answers, as one replica sees it, and
+// with a majority that can elect one.
 type trouble struct {
 	next time.Time // no kick before
 	rest time.Duration
@@ -87,20 +88,44 @@ func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) 
 			delete(troubles, id)
 		}
 	}
-	now := time.Now()
-	for id, p := range found {
-		t := troubles[id]
-		if t == nil {
-			t = &trouble{next: now.Add(time.Duration(d.rank(p)) * kickStagger), rest: minRest}
-			troubles[id] = t
-		}
-		if !now.Before(t.next) {
-			t.next, t.rest = now.Add(t.rest), min(2*t.rest, maxRest)
-			p.logger.Info("standing for election", "leader_before", p.Leadership().Leader)
-			p.group.Load().transport.kick()
-		}
+	d.findVoters(ctx, found, troubles)
+	for id, t := range troubles {
+		d.kick(found[id], t)
 	}
 	return len(leaderless) > 0 || len(found) > 0
+}
+
+// findVoters finds out which groups have a majority that can vote, and from then
+// on gives their voters turns to stand. Raft would wait ten seconds for the vote
+// of a node that has not opened the group yet, as one that was just started, and
+// hear no second kick meanwhile.
+func (d *detector) findVoters(ctx context.Context, found map[PartitionID]*Partition, troubles map[PartitionID]*trouble) {
+	var unknown []*Partition
+	for id, p := range found {
+		if troubles[id] == nil {
+			unknown = append(unknown, p)
+		}
+	}
+	open := map[PartitionID]int{}
+	d.ask(ctx, unknown, func(p *Partition, _ int32) { open[p.id]++ })
+	now := time.Now()
+	for _, p := range unknown {
+		if 1+open[p.id] > len(p.Voters())/2 {
+			troubles[p.id] = &trouble{next: now.Add(time.Duration(d.rank(p)) * kickStagger), rest: minRest}
+		}
+	}
+}
+
+// kick has a replica stand for election if it is its turn, and nobody was
+// elected while it was looked at.
+func (d *detector) kick(p *Partition, t *trouble) {
+	now, l := time.Now(), p.Leadership()
+	if now.Before(t.next) || p.leads() || l.Leader >= 0 && d.alive(l.Leader) {
+		return
+	}
+	t.next, t.rest = now.Add(t.rest), min(2*t.rest, maxRest)
+	p.logger.Info("standing for election", "leader_before", l.Leader)
+	p.group.Load().transport.kick()
 }
 
 // lost says whether a majority of the voters say that the leader's node is dead.
@@ -143,39 +168,45 @@ func (d *detector) rank(p *Partition) int {
 // findLeaderless asks the other voters of groups without a known leader whether
 // they know one. Those of which a majority knows none are in trouble.
 func (d *detector) findLeaderless(ctx context.Context, groups []*Partition, found map[PartitionID]*Partition) {
-	if len(groups) == 0 || d.node.mesh == nil {
+	if d.node.mesh == nil {
 		return
 	}
-	ask := map[int32][]*Partition{}
 	ignorant, known := map[PartitionID]int{}, map[PartitionID]bool{}
+	d.ask(ctx, groups, func(p *Partition, leader int32) {
+		if leader < 0 || leader == d.node.cfg.NodeID { // it has not heard that this node leads no more
+			ignorant[p.id]++
+		} else {
+			known[p.id] = true
+		}
+	})
+	for _, p := range groups {
+		if !known[p.id] && 1+ignorant[p.id] > len(p.Voters())/2 {
+			found[p.id] = p
+		}
+	}
+}
+
+// ask asks the other voters of groups that are there who leads, and gives what
+// those say that have the group open; -1 is nobody.
+func (d *detector) ask(ctx context.Context, groups []*Partition, answer func(p *Partition, leader int32)) {
+	byNode := map[int32][]*Partition{}
 	for _, p := range groups {
 		for _, v := range p.Voters() {
-			if v == d.node.cfg.NodeID {
-				ignorant[p.id]++
-			} else if d.alive(v) {
-				ask[v] = append(ask[v], p)
+			if v != d.node.cfg.NodeID && d.alive(v) {
+				byNode[v] = append(byNode[v], p)
 			}
 		}
 	}
-	for v, asked := range ask {
+	for v, asked := range byNode {
 		leaders, err := d.node.askLeaders(ctx, v, asked)
 		if err != nil {
 			d.node.cfg.Logger.Debug("a node did not say who leads", "peer", v, "error", err)
 			continue
 		}
 		for i, p := range asked {
-			switch leader := leaders[i]; {
-			case leader == unknownGroup:
-			case leader < 0 || leader == d.node.cfg.NodeID: // it has not heard that this node leads no more
-				ignorant[p.id]++
-			default:
-				known[p.id] = true
+			if leaders[i] != unknownGroup {
+				answer(p, leaders[i])
 			}
-		}
-	}
-	for _, p := range groups {
-		if !known[p.id] && ignorant[p.id] > len(p.Voters())/2 {
-			found[p.id] = p
 		}
 	}
 }
