@@ -58,8 +58,9 @@ func unknownTopic(string) error {
 	return refuse(kerr.UnknownTopicOrPartition, "This server does not host this topic-partition.")
 }
 
-// awaitTopic waits until a topic's partitions serve, as long as ctx lasts. That
-// they do not in time is no error: the topic exists.
+// awaitTopic waits until a topic's partitions serve, as long as ctx lasts.
+//
+// Errors: REQUEST_TIMED_OUT, though the topic exists.
 func (b *Broker) awaitTopic(ctx context.Context, id cluster.UUID, partitions int) error {
 	err := b.topics.waitReady(ctx, id, partitions)
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -307,6 +307,9 @@ func (t *transport) receive(req any) mesh.Wait {
 	rpc.RespChan = answer
 	switch r := req.(type) {
 	case *raft.AppendEntriesRequest:
+		if err := checkMembers(r.Entries); err != nil {
+			return failed(err)
+		}
 		t.limit(r)
 	case *mesh.Install:
 		if t.store.holds(r.LastLogIndex, r.LastLogTerm) && r.Term == t.term() {
@@ -338,6 +341,21 @@ func (t *transport) receive(req any) mesh.Wait {
 
 func answered(answer any) mesh.Wait {
 	return func(context.Context) (any, error) { return answer, nil }
+}
+
+// checkMembers refuses a list of members that raft could not read: it panics on one.
+func checkMembers(entries []*raft.Log) (err error) {
+	defer func() {
+		if wrong := recover(); wrong != nil {
+			err = fmt.Errorf("configuration of the group cannot be read: %v", wrong)
+		}
+	}()
+	for _, e := range entries {
+		if e.Type == raft.LogConfiguration {
+			raft.DecodeConfiguration(e.Data)
+		}
+	}
+	return nil
 }
 
 func failed(err error) mesh.Wait {

@@ -30,12 +30,22 @@ func (m *Mesh) accept() {
 	}
 }
 
+// maxGreeting bounds the connections that have not said yet who they are.
+const maxGreeting = 64
+
 // serve answers one connection until it ends.
 func (m *Mesh) serve(raw net.Conn) {
+	select {
+	case m.greeting <- struct{}{}:
+	default:
+		_ = raw.Close() // a node dials again
+		return
+	}
 	stop := context.AfterFunc(m.ctx, func() { _ = raw.Close() }) // ends a handshake that hangs
 	defer stop()
 	r := newReader(raw)
 	h, err := m.welcome(raw, r)
+	<-m.greeting
 	if err != nil {
 		_ = raw.Close() // it was told why, if it is a node
 		m.cfg.Logger.Warn("a connection to the nodes' listener was refused", "remote", raw.RemoteAddr().String(), "error", err)

@@ -65,11 +65,12 @@ type Wait func(ctx context.Context) (answer any, err error)
 // it returns is called in a goroutine of its own. Config.Call may take its time;
 // the request is lent to it.
 type Mesh struct {
-	cfg    Config
-	began  time.Time
-	ctx    context.Context
-	cancel context.CancelFunc
-	tasks  sync.WaitGroup
+	cfg      Config
+	began    time.Time
+	ctx      context.Context
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup
+	greeting chan struct{} // a token for each connection that has not said who it is
 
 	mu      sync.Mutex
 	peers   map[int32]*Peer
@@ -111,7 +112,7 @@ func Open(cfg Config) (*Mesh, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Mesh{cfg: cfg, began: time.Now(), ctx: ctx, cancel: cancel, peers: map[int32]*Peer{}, inbound: map[inboundKey]*conn{}}
+	m := &Mesh{cfg: cfg, began: time.Now(), greeting: make(chan struct{}, maxGreeting), ctx: ctx, cancel: cancel, peers: map[int32]*Peer{}, inbound: map[inboundKey]*conn{}}
 	if cfg.Listener != nil {
 		m.tasks.Go(m.accept)
 	}
