@@ -17,8 +17,6 @@ var (
 	ErrCorrupt = errors.New("log: corrupt")
 	// ErrNewerFormat says that the directory was written by a newer program.
 	ErrNewerFormat = errors.New("log: written by a newer version of oncelog")
-	// ErrPrefix says that a compacted log's clean prefix would have to travel too.
-	ErrPrefix = errors.New("log: a compacted log cannot be installed elsewhere yet")
 	// ErrFailed says that an earlier disk error stopped all writes until reopened.
 	ErrFailed = errors.New("log: stopped by an earlier disk error")
 )

@@ -21,7 +21,8 @@ const (
 	epochFile  = "leader-epoch-checkpoint"
 	flushFile  = "flushed"
 	tempSuffix = ".tmp"
-	cleanDir   = "clean-" // and the generation in 8 digits: the clean prefix
+	cleanDir   = "clean-"  // and the generation in 8 digits: the clean prefix
+	installDir = "install" // another replica's clean prefix on its way here
 
 	logSuffix      = ".log"
 	indexSuffix    = ".index"

@@ -46,6 +46,7 @@ type Log struct {
 	cleaner turn    // one compaction at a time; taken before writer
 	tasks   sync.WaitGroup
 	closing atomic.Bool // ends a compaction under way
+	staged  Boundary    // whose clean prefix is in the install directory; see Stage
 
 	mu    sync.Mutex
 	cfg   Config

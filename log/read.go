@@ -183,6 +183,26 @@ func (l *Log) Row(index uint64) (Row, error) {
 	}
 }
 
+// BytesFrom is how many bytes of batches lie from an index on, 0 when it has no row.
+func (l *Log) BytesFrom(index uint64) int64 {
+	v := l.view.Load()
+	s := v.holder(index)
+	row, err := l.Row(index)
+	if s == nil || err != nil {
+		return 0
+	}
+	n := s.size - row.Position
+	for _, later := range v.sealed {
+		if later.base > s.base {
+			n += later.size
+		}
+	}
+	if !s.active {
+		n += v.active.size
+	}
+	return n
+}
+
 func (l *Log) readRow(s *segment, index uint64) (Row, error) {
 	file, err := l.handles.acquire(s.files.rows)
 	if err != nil {

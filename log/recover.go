@@ -151,7 +151,7 @@ func (l *Log) sweep(m meta) (bases []int64, err error) {
 
 // surplus says whether a file is left over from something unfinished or removed.
 func (l *Log) surplus(m meta, bases []int64, name string) bool {
-	if strings.HasSuffix(name, tempSuffix) {
+	if strings.HasSuffix(name, tempSuffix) || name == installDir {
 		return true
 	}
 	if strings.HasPrefix(name, cleanDir) {

@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 )
@@ -14,11 +16,13 @@ type Snapshot struct {
 	LogStart  int64  // at most Boundary.NextOffset: later starts follow from rows
 	Producers []byte // the producer state at Boundary.NextOffset, as in a .snapshot file
 	Epochs    []EpochStart
+
+	clean []cleanFile // the segments of the clean prefix
 }
 
 // Snapshot is the snapshot at the present boundary.
 //
-// Errors: ErrPrefix, ErrCorrupt, those of the file system.
+// Errors: ErrCorrupt, those of the file system.
 func (l *Log) Snapshot() (Snapshot, error) {
 	for try := 1; ; try++ {
 		v := l.view.Load()
@@ -31,10 +35,7 @@ func (l *Log) Snapshot() (Snapshot, error) {
 
 func (l *Log) snapshotOf(v *view) (Snapshot, error) {
 	b := *v.boundary
-	s := Snapshot{Boundary: b, LogStart: min(v.start, b.NextOffset)}
-	if len(v.clean) > 0 {
-		return s, fmt.Errorf("snapshot at offset %d: %w", b.NextOffset, ErrPrefix)
-	}
+	s := Snapshot{Boundary: b, LogStart: min(v.start, b.NextOffset), clean: cleanFiles(v.clean)}
 	p, err := l.producersAt(v, b.NextOffset)
 	if err != nil {
 		return s, err
@@ -53,7 +54,7 @@ func (l *Log) snapshotOf(v *view) (Snapshot, error) {
 func (s Snapshot) Encode() []byte { return s.meta().encode() }
 
 func (s Snapshot) meta() meta {
-	return meta{boundary: s.Boundary, start: s.LogStart, install: &install{producers: s.Producers, epochs: s.Epochs}}
+	return meta{boundary: s.Boundary, start: s.LogStart, clean: s.clean, install: &install{producers: s.Producers, epochs: s.Epochs}}
 }
 
 // DecodeSnapshot reads what Encode wrote. Nothing of b is kept.
@@ -64,13 +65,25 @@ func DecodeSnapshot(b []byte) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("snapshot: %w", err)
 	}
-	if m.install == nil || m.start > m.boundary.NextOffset || m.boundary.Index == 0 || len(m.clean) > 0 {
+	if m.install == nil || m.start > m.boundary.NextOffset || m.boundary.Index == 0 || !inOrder(m.clean, m.boundary.NextOffset) {
 		return Snapshot{}, fmt.Errorf("snapshot at index %d, offset %d, log start %d, %d clean segments: %w", m.boundary.Index, m.boundary.NextOffset, m.start, len(m.clean), ErrCorrupt)
 	}
 	if _, err := decodeProducers(m.install.producers, time.Now()); err != nil {
 		return Snapshot{}, fmt.Errorf("snapshot: %w", err)
 	}
-	return Snapshot{Boundary: m.boundary, LogStart: m.start, Producers: m.install.producers, Epochs: m.install.epochs}, nil
+	return Snapshot{Boundary: m.boundary, LogStart: m.start, Producers: m.install.producers, Epochs: m.install.epochs, clean: m.clean}, nil
+}
+
+// inOrder says whether clean segments stand one behind the other, below an end.
+func inOrder(list []cleanFile, end int64) bool {
+	at := int64(0)
+	for _, c := range list {
+		if c.base < at || c.next < c.base || c.next > end || c.size < 0 {
+			return false
+		}
+		at = c.next
+	}
+	return true
 }
 
 // ResetTo throws the whole log away and begins at a snapshot's boundary. One
@@ -88,8 +101,15 @@ func (l *Log) ResetTo(s Snapshot) error {
 	if err := l.usable(); err != nil {
 		return err
 	}
+	m := s.meta()
+	if len(s.clean) > 0 {
+		if l.staged.Index != s.Boundary.Index || l.staged.Term != s.Boundary.Term {
+			return fmt.Errorf("install a compacted log up to index %d, but the files up to %d are staged: %w", s.Boundary.Index, l.staged.Index, ErrMismatch)
+		}
+		m.generation = l.meta.generation + 2 // a compaction under way writes the next one
+	}
 	l.tasks.Wait()
-	return l.fail(l.reset(s.meta(), p))
+	return l.fail(l.reset(m, p))
 }
 
 func (l *Log) reset(m meta, p *producers) error {
@@ -117,9 +137,12 @@ func (l *Log) reset(m meta, p *producers) error {
 	l.mu.Lock()
 	l.dirty = dirty{}
 	l.mu.Unlock()
-	l.meta, l.f = m, flushed{}
+	l.meta, l.f, l.staged = m, flushed{}, Boundary{}
 	r := recovery{log: l, next: m.boundary.NextOffset, index: m.boundary.Index, term: m.boundary.Term,
 		view: view{boundary: &m.boundary, start: m.start}}
+	if r.view.clean, err = l.cleanSegments(m); err != nil {
+		return err
+	}
 	return r.run(nil)
 }
 
@@ -144,12 +167,16 @@ func (l *Log) finishInstall(m meta) (meta, error) {
 	}
 	for _, entry := range entries {
 		name := entry.Name()
-		if name == formatFile || name == metaFile {
+		kept := len(m.clean) > 0 && (name == installDir || name == cleanName(m.generation))
+		if name == formatFile || name == metaFile || kept {
 			continue
 		}
 		if err := l.fs.RemoveAll(filepath.Join(l.dir, name)); err != nil {
 			return m, fmt.Errorf("remove replaced log: %w", err)
 		}
+	}
+	if err := l.adoptStaged(m); err != nil {
+		return m, fmt.Errorf("take over the staged files: %w", err)
 	}
 	if err := writeFile(l.fs, snapshotPath(l.dir, m.boundary.NextOffset), m.install.producers, true); err != nil {
 		return m, err
@@ -159,4 +186,22 @@ func (l *Log) finishInstall(m meta) (meta, error) {
 	}
 	m.epochs, m.install = m.install.epochs, nil
 	return m, replaceFile(l.fs, filepath.Join(l.dir, metaFile), m.encode())
+}
+
+// adoptStaged makes the staged files the clean prefix, unless that was done
+// before a crash.
+func (l *Log) adoptStaged(m meta) error {
+	if len(m.clean) == 0 {
+		return nil
+	}
+	from, to := filepath.Join(l.dir, installDir), filepath.Join(l.dir, cleanName(m.generation))
+	if _, err := l.fs.Stat(from); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if err := l.fs.RemoveAll(to); err != nil {
+		return err
+	}
+	return l.fs.Rename(from, to)
 }

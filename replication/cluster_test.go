@@ -163,6 +163,21 @@ var errUnreachable = errors.New("unreachable")
 
 func (m memoryLinks) up(int32) <-chan struct{} { return reachable }
 
+// pull asks as a call does.
+func (m memoryLinks) pull(_ context.Context, to int32, request []byte) ([]byte, error) {
+	if err := m.travel(m.from, to); err != nil {
+		return nil, err
+	}
+	m.c.mu.Lock()
+	n := m.c.nodes[to]
+	m.c.mu.Unlock()
+	if n == nil {
+		return nil, errUnreachable
+	}
+	b, err := n.givePiece(request)
+	return b, errors.Join(err, m.travel(to, m.from))
+}
+
 // contact never fences a leader: that is tested on a real mesh.
 func (m memoryLinks) contact(int32) (time.Duration, bool) { return 0, true }
 

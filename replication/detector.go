@@ -222,6 +222,7 @@ func (p *Partition) leads() bool {
 const (
 	callLeaders byte = iota // who leads these groups
 	callBroker              // the broker's own
+	callPiece               // bytes of a compacted log
 )
 
 // unknownGroup is the answer of a node that holds no replica of a group.
@@ -287,6 +288,8 @@ func (n *Node) answerCalls(broker func(context.Context, int32, []byte) ([]byte, 
 			return n.sayLeaders(body[1:])
 		case len(body) > 0 && body[0] == callBroker && broker != nil:
 			return broker(ctx, from, body[1:])
+		case len(body) > 0 && body[0] == callPiece:
+			return n.givePiece(body[1:])
 		default:
 			return nil, fmt.Errorf("call of %d bytes is none that this node knows", len(body))
 		}

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/oncelog/oncelog/log/vfs"
 	"github.com/oncelog/oncelog/protocol/memnet"
+	"github.com/oncelog/oncelog/protocol/record"
 	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
@@ -24,6 +26,7 @@ type fleet struct {
 	disks   map[int32]*vfs.Mem
 	specs   []Spec
 	late    bool // a node that starts opens no partitions
+	said    lastLines
 }
 
 func hostOf(id int32) string { return fmt.Sprint("node ", id) }
@@ -60,7 +63,7 @@ func (f *fleet) start(id int32) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	n, err := Open(Config{NodeID: id, Dir: "data", FS: f.disks[id], Mesh: &mesh.Config{
+	n, err := Open(Config{NodeID: id, Dir: "data", FS: f.disks[id], Logger: f.said.logger(), Mesh: &mesh.Config{
 		ClusterID: "fleet", Listener: listener, Address: addressOf(id),
 		Dial: func(ctx context.Context, address string) (net.Conn, error) { return host.Dial(ctx, "tcp", address) },
 	}})
@@ -124,6 +127,11 @@ func (f *fleet) heal(id int32) {
 // and returns who took it.
 func (f *fleet) write(i int) *Partition {
 	f.t.Helper()
+	return f.append(i, plainBatch(1))
+}
+
+func (f *fleet) append(i int, batch record.Batch) *Partition {
+	f.t.Helper()
 	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(5 * time.Millisecond) {
 		for _, n := range f.nodes {
 			p := n.Partition(f.specs[i].ID)
@@ -131,7 +139,7 @@ func (f *fleet) write(i int) *Partition {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			_, err := p.Append(ctx, Append{Batch: plainBatch(1), Acks: -1})
+			_, err := p.Append(ctx, Append{Batch: bytes.Clone(batch), Acks: -1})
 			cancel()
 			if err == nil {
 				return p

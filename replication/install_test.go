@@ -2,6 +2,8 @@ package replication
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/oncelog/oncelog/log"
 	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/record"
 	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
@@ -240,7 +243,7 @@ func TestSnapshotThatIsNone(t *testing.T) {
 		large.State = make([]byte, maxSnapshot+1)
 		large.Size = int64(len(large.State))
 		for want, install := range map[string]*mesh.Install{
-			"checksum": damaged, "more than": large, "its content is of index": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
+			"checksum": damaged, "want at most": large, "its content is of index": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
 		} {
 			before := p.Log().LastIndex()
 			if _, err := g.transport.receive(install)(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
@@ -294,6 +297,88 @@ func TestWipedNodeIsRebuilt(t *testing.T) {
 						p.HighWatermark(), p.StartOffset(), lead.Log().LastIndex(), lead.HighWatermark(), lead.StartOffset())
 				}
 				wantEqual(t, p, lead)
+			}
+		}
+	})
+}
+
+// contentsOf is the newest value of each key that a replica shows, tombstones left out.
+func contentsOf(t *testing.T, p *Partition) map[string]string {
+	t.Helper()
+	b, err := p.Log().Read(nil, p.StartOffset(), p.HighWatermark(), 1<<30, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := map[string]string{}
+	for len(b) > 0 {
+		batch, err := record.Peek(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, err := range batch.Records(nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			delete(newest, string(r.Key))
+			if r.Value != nil {
+				newest[string(r.Key)] = string(r.Value)
+			}
+		}
+		b = b[batch.Size():]
+	}
+	return newest
+}
+
+// hard-33: a compacted log is installed with its files, on a follower that was
+// away and on one whose disk is empty.
+func TestHard33CompactedLogTravels(t *testing.T) {
+	inFleet(t, 3, func(t *testing.T, f *fleet) {
+		for i := range f.specs {
+			f.specs[i].Log = log.Config{CleanupCompact: true, SegmentBytes: 1 << 10, MinCleanableRatio: -1}
+			for _, n := range f.nodes {
+				n.Partition(f.specs[i].ID).SetConfig(f.specs[i].Log)
+			}
+		}
+		written := 0
+		write := func(i, n int) (lead *Partition) {
+			for range n {
+				written++
+				b := record.NewBuilder(record.BuilderOptions{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1})
+				b.Append(record.Record{Timestamp: 1, Key: fmt.Append(nil, written%17), Value: fmt.Append(nil, "value ", written)})
+				lead = f.append(i, b.Build())
+			}
+			return lead
+		}
+		for round, empty := range []bool{false, true, true, true} {
+			id, before := int32(round%3+1), f.said.counting()
+			for i := range f.specs {
+				write(i, 100)
+			}
+			f.stop(id)
+			if empty {
+				f.disks[id] = vfs.NewMem()
+			}
+			for i := range f.specs {
+				write(i, 100)
+			}
+			time.Sleep(2 * time.Minute) // the leaders wait no longer for it, and compact
+			f.start(id)
+			time.Sleep(30 * time.Second)
+			for i, spec := range f.specs {
+				lead := write(i, 1)
+				time.Sleep(3 * time.Second)
+				p := f.nodes[id].Partition(spec.ID)
+				if b := p.Log().Boundary(); p.Log().LastIndex() != lead.Log().LastIndex() || p.HighWatermark() != lead.HighWatermark() || b.Index == 0 {
+					t.Fatalf("round %d, partition %d: index %d, high watermark %d, boundary %d, want %d, %d, above 0", round, i,
+						p.Log().LastIndex(), p.HighWatermark(), b.Index, lead.Log().LastIndex(), lead.HighWatermark())
+				}
+				wantEqual(t, p, lead)
+				if got, want := f.said.counting(), before+len(f.specs); empty && got < want {
+					t.Errorf("round %d: %d installs, want %d at least", round, got, want)
+				}
+				if got, want := contentsOf(t, p), contentsOf(t, lead); !maps.Equal(got, want) || len(got) != 17 {
+					t.Errorf("round %d, partition %d: %v, want %v", round, i, got, want)
+				}
 			}
 		}
 	})

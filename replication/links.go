@@ -1,8 +1,10 @@
 package replication
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	mesh "github.com/oncelog/oncelog/replication/transport"
@@ -28,6 +30,14 @@ func (m meshLinks) up(to int32) <-chan struct{} {
 		return p.Up()
 	}
 	return unreached
+}
+
+func (m meshLinks) pull(ctx context.Context, to int32, request []byte) ([]byte, error) {
+	p := m.mesh.Peer(to)
+	if p == nil {
+		return nil, fmt.Errorf("node %d is not a peer: %w", to, errNoLink)
+	}
+	return p.Call(ctx, slices.Concat([]byte{callPiece}, request))
 }
 
 func (m meshLinks) contact(to int32) (age time.Duration, ever bool) {

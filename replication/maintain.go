@@ -78,10 +78,11 @@ func (p *Partition) retain(ctx context.Context) {
 	p.logger.Info("retention raised the log start", "offset", p.StartOffset())
 }
 
-// compact rewrites what is dirty enough. It is local to each replica.
+// compact rewrites what is dirty enough. It is local to each replica, and waits
+// while a follower brings the files of the last one to its node.
 func (p *Partition) compact(ctx context.Context) {
 	l := p.Log()
-	if !l.Config().CleanupCompact {
+	if !l.Config().CleanupCompact || p.givesPieces() {
 		return
 	}
 	v := p.order.view.Load()

@@ -100,6 +100,7 @@ type Node struct {
 	detector *detector
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
+	throttle *throttle
 	// cleanerBackoff holds the newest change of it until maintenance takes note.
 	cleanerBackoff chan time.Duration
 
@@ -125,7 +126,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	n := &Node{
-		cfg: cfg, slots: s, cancel: cancel, cleanerBackoff: make(chan time.Duration, 1),
+		cfg: cfg, slots: s, cancel: cancel, cleanerBackoff: make(chan time.Duration, 1), throttle: newThrottle(),
 		partitions: make(map[PartitionID]*Partition), opening: make(map[PartitionID]chan struct{}),
 	}
 	n.detector = newDetector(n)

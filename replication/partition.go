@@ -68,6 +68,7 @@ type Partition struct {
 
 	group  atomic.Pointer[group]
 	config atomic.Pointer[log.Config]
+	pulled atomic.Int64 // when a follower last asked for a piece, ns
 
 	closing  chan struct{} // closed when the partition closes
 	tasks    sync.WaitGroup

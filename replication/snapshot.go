@@ -51,9 +51,6 @@ func (s *sink) ID() string { return boundaryName(s.index, s.term) }
 
 // Write takes some of the content.
 func (s *sink) Write(b []byte) (int, error) {
-	if len(s.state)+len(b) > maxSnapshot {
-		return 0, fmt.Errorf("snapshot %s: more than %d bytes", s.ID(), maxSnapshot)
-	}
 	s.state = append(s.state, b...)
 	return len(b), nil
 }

@@ -1,7 +1,6 @@
 package replication
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +25,8 @@ type links interface {
 	send(to int32, id PartitionID, request any, done func(answer any, err error))
 	// up is closed while the node can be reached.
 	up(to int32) <-chan struct{}
+	// pull asks another node for a piece of a compacted log.
+	pull(ctx context.Context, to int32, request []byte) ([]byte, error)
 	// contact is how long ago the newest request was sent that the node answered.
 	contact(to int32) (age time.Duration, ever bool)
 }
@@ -42,10 +43,14 @@ type transport struct {
 	term     func() uint64 // raft's; set before anything is received
 	consumer chan raft.RPC
 	stop     chan struct{}
+	staging  chan struct{} // a token: one snapshot is brought here at a time
+	throttle *throttle
 
 	mu    sync.Mutex
 	began time.Time // this leadership
 	peers map[int32]peer
+
+	installs tasks
 }
 
 // maxInLine bounds the requests that wait for raft's main goroutine. A leader
@@ -65,9 +70,9 @@ var (
 	_ raft.WithPreVote = (*transport)(nil)
 )
 
-func newTransport(id PartitionID, self int32, l links, s *store, matched func()) *transport {
+func newTransport(id PartitionID, self int32, l links, s *store, th *throttle, matched func()) *transport {
 	return &transport{
-		id: id, self: self, links: l, store: s, matched: matched,
+		id: id, self: self, links: l, store: s, matched: matched, staging: make(chan struct{}, 1), throttle: th,
 		consumer: make(chan raft.RPC, maxInLine), stop: make(chan struct{}), peers: make(map[int32]peer),
 	}
 }
@@ -153,15 +158,22 @@ func (t *transport) await(id raft.ServerID) error {
 
 // sendAppend sends entries with their bytes, fewer where they would be too many.
 func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest, done func(*raft.AppendEntriesResponse, error)) {
+	admitted, err := t.admit(id, args.Entries)
+	if err != nil {
+		done(nil, err)
+		return
+	}
 	arena := arenas.Get().(*[]byte)
 	n, err := t.store.hydrate(args.Entries, arena)
 	if err != nil {
 		arenas.Put(arena)
+		admitted()
 		done(nil, err)
 		return
 	}
 	args.Entries = args.Entries[:n]
 	post(t, id, args, func(answer *raft.AppendEntriesResponse, err error) {
+		admitted()
 		if err == nil {
 			t.note(id, args, answer)
 		}
@@ -303,8 +315,6 @@ var errOffline = errors.New("replication: replica is offline")
 // raft's answer. A snapshot of what the log holds is answered here, as raft would
 // throw away all that follows it (hard-22).
 func (t *transport) receive(req any) mesh.Wait {
-	rpc, answer := raft.RPC{Command: req}, make(chan raft.RPCResponse, 1)
-	rpc.RespChan = answer
 	switch r := req.(type) {
 	case *raft.AppendEntriesRequest:
 		if err := checkMembers(r.Entries); err != nil {
@@ -315,8 +325,14 @@ func (t *transport) receive(req any) mesh.Wait {
 		if t.store.holds(r.LastLogIndex, r.LastLogTerm) && r.Term == t.term() {
 			return answered(&raft.InstallSnapshotResponse{Term: r.Term, Success: true})
 		}
-		rpc.Command, rpc.Reader = &r.InstallSnapshotRequest, bytes.NewReader(r.State)
+		return t.install(r)
 	}
+	answer := make(chan raft.RPCResponse, 1)
+	return t.enqueue(raft.RPC{Command: req, RespChan: answer}, answer)
+}
+
+// enqueue puts a request in raft's line.
+func (t *transport) enqueue(rpc raft.RPC, answer <-chan raft.RPCResponse) mesh.Wait {
 	select {
 	case t.consumer <- rpc:
 	case <-t.stop:
