@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/cluster"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -39,6 +40,9 @@ func (b *Broker) handleMetadata(ctx context.Context, req *kmsg.MetadataRequest, 
 	resp.ClusterID = &image.ClusterID
 	resp.ControllerID = b.controllerID()
 	for _, node := range image.Brokers() {
+		if b.fenced(node.ID) {
+			continue
+		}
 		one := kmsg.NewMetadataResponseBroker()
 		one.NodeID = node.ID
 		one.Host, one.Port = b.addressFor(ctx, node)
@@ -52,10 +56,15 @@ func (b *Broker) handleMetadata(ctx context.Context, req *kmsg.MetadataRequest, 
 	}
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		set := b.topics.load()
+		var all []*topic
 		for _, one := range set.image.Topics() {
 			if t, ok := set.byID(one.ID); ok {
-				resp.Topics = append(resp.Topics, b.describeMetadata(req, t))
+				all = append(all, t)
 			}
+		}
+		elsewhere := b.elsewhere(ctx, all...)
+		for _, t := range all {
+			resp.Topics = append(resp.Topics, b.describeMetadata(req, t, elsewhere))
 		}
 		return nil
 	}
@@ -90,7 +99,7 @@ func (b *Broker) metadataOf(ctx context.Context, req *kmsg.MetadataRequest, aske
 		}
 	}
 	if err == nil {
-		return b.describeMetadata(req, t)
+		return b.describeMetadata(req, t, b.elsewhere(ctx, t))
 	}
 	answer := kmsg.NewMetadataResponseTopic()
 	answer.ErrorCode, answer.Topic, answer.TopicID = protocol.Code(err), asked.Topic, asked.TopicID
@@ -144,7 +153,7 @@ func (b *Broker) autoCreate(ctx context.Context, name string) error {
 }
 
 // describeMetadata answers for a topic that exists.
-func (b *Broker) describeMetadata(req *kmsg.MetadataRequest, t *topic) kmsg.MetadataResponseTopic {
+func (b *Broker) describeMetadata(req *kmsg.MetadataRequest, t *topic, elsewhere map[replication.PartitionID]partitionState) kmsg.MetadataResponseTopic {
 	answer := kmsg.NewMetadataResponseTopic()
 	answer.Topic, answer.TopicID, answer.IsInternal = &t.Name, t.ID, t.Internal
 	if req.IncludeTopicAuthorizedOperations {
@@ -152,7 +161,7 @@ func (b *Broker) describeMetadata(req *kmsg.MetadataRequest, t *topic) kmsg.Meta
 	}
 	answer.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.partitions))
 	for i := range t.partitions {
-		state := b.stateOf(t, i)
+		state := b.stateOf(t, i, elsewhere)
 		one := kmsg.NewMetadataResponseTopicPartition()
 		one.Partition, one.Leader, one.LeaderEpoch = int32(i), state.leader, state.epoch
 		one.Replicas, one.ISR, one.OfflineReplicas = state.replicas, state.inSync, state.offline
@@ -171,14 +180,19 @@ type partitionState struct {
 	replicas, inSync, offline []int32
 }
 
-// stateOf tells the state of a partition as this node knows it.
-func (b *Broker) stateOf(t *topic, partition int) partitionState {
+// stateOf tells the state of a partition as this node knows it; elsewhere has
+// those of which it holds no replica. A leader that is silent is none.
+func (b *Broker) stateOf(t *topic, partition int, elsewhere map[replication.PartitionID]partitionState) partitionState {
+	if known, ok := elsewhere[t.partitionID(partition)]; ok {
+		return known
+	}
 	state := partitionState{leader: -1, epoch: -1, replicas: t.Partitions[partition].Replicas, inSync: []int32{}, offline: []int32{}}
 	if t.partitions[partition] == nil && t.isHere(partition, b.nodeID()) {
 		state.offline = []int32{b.nodeID()}
 		return state
 	}
-	if l := t.leaderOf(int32(partition)); l.Leader >= 0 && (l.Leader != b.nodeID() || l.Ready) {
+	if p := t.partitions[partition]; p != nil && b.served(p.Leadership()) {
+		l := p.Leadership()
 		state.leader, state.epoch, state.inSync = l.Leader, l.Epoch, b.inSync(t, partition)
 	}
 	return state

@@ -61,10 +61,10 @@ func (b *Broker) coordinatorOf(ctx context.Context, kind int8, key string, answe
 		return fmt.Errorf("%s is gone: %w", name, kerr.CoordinatorNotAvailable)
 	}
 	i := number(key)
-	if int(i) >= len(t.partitions) || t.partitions[i] == nil {
+	if int(i) >= len(t.partitions) || t.partitions[i] == nil && t.isHere(int(i), b.nodeID()) {
 		return fmt.Errorf("%s-%d is offline: %w", name, i, kerr.CoordinatorNotAvailable)
 	}
-	leader := t.partitions[i].Leadership().Leader
+	leader := b.leaderOf(ctx, t, i)
 	node, ok := b.image().Broker(leader)
 	if !ok {
 		return fmt.Errorf("%s-%d has no leader: %w", name, i, kerr.CoordinatorNotAvailable)

@@ -20,6 +20,7 @@ const operationsUnasked = math.MinInt32
 // DescribeCluster: v0-2
 //
 //   - Answers the brokers at the addresses that this client can use.
+//   - A broker that is silent is fenced, and left out unless it is asked for.
 //   - There is no controller listener: asking a broker for one is refused, as
 //     Kafka's brokers do.
 //
@@ -41,9 +42,13 @@ func (b *Broker) describeCluster(ctx context.Context, req *kmsg.DescribeClusterR
 	resp.ClusterID = image.ClusterID
 	resp.ControllerID = b.controllerID()
 	for _, known := range image.Brokers() {
+		fenced := b.fenced(known.ID)
+		if fenced && !req.IncludeFencedBrokers {
+			continue
+		}
 		host, port := b.addressFor(ctx, known)
 		one := kmsg.NewDescribeClusterResponseBroker()
-		one.NodeID, one.Host, one.Port = known.ID, host, port
+		one.NodeID, one.Host, one.Port, one.IsFenced = known.ID, host, port, fenced
 		if known.Rack != "" {
 			one.Rack = kmsg.StringPtr(known.Rack)
 		}

@@ -24,7 +24,7 @@ import (
 //
 // Errors: INVALID_REQUEST, at each topic asked for, where the cursor names no
 // partition or none of these topics. Source: DescribeTopicPartitionsRequestHandler.
-func (b *Broker) describeTopicPartitions(_ context.Context, req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) error {
+func (b *Broker) describeTopicPartitions(ctx context.Context, req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) error {
 	set := b.topics.load()
 	names, first, err := topicsFrom(req, set)
 	if err != nil { // the answer has no error code of its own
@@ -48,7 +48,7 @@ func (b *Broker) describeTopicPartitions(_ context.Context, req *kmsg.DescribeTo
 			}
 			continue
 		}
-		answer, next := b.describePartitions(t, first(name), room)
+		answer, next := b.describePartitions(ctx, t, first(name), room)
 		resp.Topics = append(resp.Topics, answer)
 		if next < len(t.partitions) {
 			resp.NextCursor = &kmsg.DescribeTopicPartitionsResponseNextCursor{Topic: name, Partition: int32(next)}
@@ -100,11 +100,12 @@ func noSuchTopic(name string) kmsg.DescribeTopicPartitionsResponseTopic {
 
 // describePartitions describes up to count partitions of a topic; next is the
 // first that it left out.
-func (b *Broker) describePartitions(t *topic, first, count int) (answer kmsg.DescribeTopicPartitionsResponseTopic, next int) {
+func (b *Broker) describePartitions(ctx context.Context, t *topic, first, count int) (answer kmsg.DescribeTopicPartitionsResponseTopic, next int) {
 	answer = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	answer.Topic, answer.TopicID, answer.IsInternal, answer.AuthorizedOperations = &t.Name, t.ID, t.Internal, topicOperations
+	elsewhere := b.elsewhere(ctx, t)
 	for next = first; next < min(len(t.partitions), first+count); next++ {
-		state := b.stateOf(t, next)
+		state := b.stateOf(t, next, elsewhere)
 		one := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		one.Partition, one.LeaderID, one.LeaderEpoch = int32(next), state.leader, state.epoch
 		one.Replicas, one.ISR, one.OfflineReplicas = state.replicas, state.inSync, state.offline

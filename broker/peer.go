@@ -14,7 +14,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/oncelog/oncelog/protocol"
-	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/transport"
 	"github.com/oncelog/oncelog/txn"
 )
@@ -131,6 +130,7 @@ const (
 	peerChange byte = iota // a change of the metadata, of its leader
 	peerMarker             // a transaction marker, of the partition's leader
 	peerEnsure             // whether partitions are in a transaction, of its coordinator
+	peerStates             // who leads partitions, of a node that holds replicas
 )
 
 // A peerError is an error as it travels between brokers.
@@ -178,6 +178,8 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 			}
 			return out
 		})
+	case peerStates:
+		return answerPeer(body, b.peerStatesHere)
 	default:
 		return nil, fmt.Errorf("node %d asks for %d, which this node does not know: is it of a newer version?", from, what)
 	}
@@ -211,20 +213,30 @@ func (b *Broker) forwardChange(ctx context.Context, node int32, request []byte) 
 	return b.node.Call(ctx, node, append([]byte{peerChange}, request...))
 }
 
-// leaderOf is who leads a partition, as far as this node knows; -1 for nobody.
-func (t *topic) leaderOf(partition int32) replication.Leadership {
-	if p := t.partitions[partition]; p != nil {
-		return p.Leadership()
-	}
-	if replicas := t.Partitions[partition].Replicas; len(replicas) == 1 {
-		return replication.Leadership{Leader: replicas[0], Epoch: -1}
-	}
-	return replication.Leadership{Leader: -1, Epoch: -1}
-}
-
 // isHere says whether this node holds a replica of a partition.
 func (t *topic) isHere(partition int, self int32) bool {
 	return slices.Contains(t.Partitions[partition].Replicas, self)
+}
+
+// getToKnow is how long a node that starts takes the others for alive before it
+// has heard them: a client that it told of itself alone would ask nobody else.
+const getToKnow = time.Second
+
+// fenced says that a broker is silent, so that clients are not sent there.
+func (b *Broker) fenced(node int32) bool {
+	if b.node.Hears(node) {
+		return false
+	}
+	mesh := b.node.Mesh()
+	if mesh == nil {
+		return true
+	}
+	peer := mesh.Peer(node)
+	if peer == nil {
+		return true
+	}
+	age, ever := peer.LastContact()
+	return ever || age > getToKnow
 }
 
 // inSync is what this node knows of a partition's in-sync replicas: on another

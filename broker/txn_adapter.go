@@ -46,7 +46,7 @@ func (m markers) WriteMarker(ctx context.Context, w txn.Marker) error {
 	if err != nil {
 		return err
 	}
-	leader := t.leaderOf(w.Partition).Leader
+	leader := m.b.leaderOf(ctx, t, w.Partition)
 	if leader < 0 || leader == m.b.nodeID() {
 		return m.writeHere(ctx, w)
 	}
@@ -85,7 +85,7 @@ func (b *Broker) topicOf(w txn.Participant) (*topic, error) {
 func (b *Broker) ensure(ctx context.Context, r txn.EnsureRequest) []error {
 	if t, ok := b.topics.load().byName(txnTopic); ok && b.plan.joins() {
 		if i := b.txns.Partition(r.TransactionalID); int(i) < len(t.partitions) {
-			if leader := t.leaderOf(i).Leader; leader >= 0 && leader != b.nodeID() {
+			if leader := b.leaderOf(ctx, t, i); leader >= 0 && leader != b.nodeID() {
 				return b.ensureAt(ctx, leader, r)
 			}
 		}

@@ -41,13 +41,28 @@ func TestDevCluster(t *testing.T) {
 			t.Errorf("%s is led by %v, want all three", topic, leaders)
 		}
 	}
+	code, out, errOut := execute(t, "", "cluster", "status", "-o", "json", "-b", p.Bootstrap)
+	var status clusterStatus
+	if err := json.Unmarshal([]byte(out), &status); err != nil || code != exitOK {
+		t.Fatalf("cluster status: exit %d, %s, %v", code, errOut, err)
+	}
+	leads := 0
+	for _, b := range status.Brokers {
+		leads += b.Leaders
+	}
+	if len(status.Brokers) != 3 || status.Controller < 1 || status.ClusterID != p.ClusterID || leads != status.Partitions || len(status.Leaderless) > 0 {
+		t.Errorf("status %+v, want three brokers that lead all partitions", status)
+	}
+	if _, table, _ := execute(t, "", "cluster", "status", "-b", p.Bootstrap); !strings.Contains(table, "without leader: none") {
+		t.Errorf("status as a table:\n%s", table)
+	}
 	stopCleanly(t, p)
 
 	again := start(t, args...)
 	if again.ClusterID != p.ClusterID {
 		t.Errorf("cluster id %s after a restart, want %s", again.ClusterID, p.ClusterID)
 	}
-	code, out, errOut := execute(t, "", "consume", "orders", "-e", "-f", `%v\n`, "-b", again.Bootstrap)
+	code, out, errOut = execute(t, "", "consume", "orders", "-e", "-f", `%v\n`, "-b", again.Bootstrap)
 	if code != exitOK || len(out) != len("a\nb\n") {
 		t.Errorf("after a restart: exit %d, %q, %s; want the records a and b", code, out, errOut)
 	}

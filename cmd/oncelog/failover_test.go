@@ -14,6 +14,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var failoverKills = flag.Int("kills", 3, "how often TestFailover kills the leader's process")
@@ -108,17 +109,23 @@ func (c *trio) client(options ...kgo.Opt) *kgo.Client {
 }
 
 // leader is who leads the topic's only partition, by the newest of what the
-// brokers say.
-func (c *trio) leader(admin *kadm.Client, topic string) int32 {
+// brokers say; each is asked.
+func (c *trio) leader(client *kgo.Client, topic string) int32 {
 	c.Helper()
-	newest := kadm.PartitionDetail{Leader: -1, LeaderEpoch: -1}
-	for range 2 * len(c.configs) { // each asks another broker
-		meta, err := admin.Metadata(c.Context(), topic)
+	newest := kmsg.MetadataResponseTopicPartition{Leader: -1, LeaderEpoch: -1}
+	for _, broker := range client.SeedBrokers() {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Topics = []kmsg.MetadataRequestTopic{{Topic: &topic}}
+		answer, err := broker.RetriableRequest(c.Context(), req)
 		if err != nil {
 			c.Fatal(err)
 		}
-		if p := meta.Topics[topic].Partitions[0]; p.LeaderEpoch > newest.LeaderEpoch {
-			newest = p
+		for _, t := range answer.(*kmsg.MetadataResponse).Topics {
+			for _, p := range t.Partitions {
+				if p.LeaderEpoch > newest.LeaderEpoch {
+					newest = p
+				}
+			}
 		}
 	}
 	if newest.Leader < 1 || int(newest.Leader) > len(c.configs) {
@@ -149,8 +156,8 @@ func (c *trio) produce(ctx context.Context, client *kgo.Client, topic string, ac
 func TestFailover(t *testing.T) {
 	c := newTrio(t)
 	const topic = "orders"
-	admin := kadm.NewClient(c.client())
-	if _, err := admin.CreateTopic(t.Context(), 1, 3, nil, topic); err != nil {
+	client := c.client()
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 3, nil, topic); err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
@@ -177,7 +184,7 @@ func TestFailover(t *testing.T) {
 		for range 100 {
 			next()
 		}
-		leader := c.leader(admin, topic)
+		leader := c.leader(client, topic)
 		killed := time.Now()
 		c.processes[leader-1].kill()
 		gone, a := time.Now(), next()

@@ -55,7 +55,7 @@ func (a *app) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	root.AddCommand(
 		a.devCommand(), a.serveCommand(),
-		a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.txnCommand(),
+		a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.txnCommand(), a.clusterCommand(),
 		a.logCommand(), a.conformanceCommand(), a.benchCommand(), a.versionCommand(),
 	)
 	for _, family := range root.Commands() {

@@ -1,0 +1,89 @@
+package brokertest_test
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/oncelog/oncelog/broker/brokertest"
+)
+
+// Metadata names the brokers that are there, and no leader that is gone.
+func TestMetadataLeavesOutDeadBrokers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := brokertest.StartCluster(t, 3, brokertest.Options{})
+		admin := kadm.NewClient(clusterClient(t, c))
+		if _, err := admin.CreateTopic(t.Context(), 3, -1, nil, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		for _, all := range []bool{true, false} {
+			for node := int32(1); node <= 3; node++ {
+				if c.Servers[node-1] == nil {
+					continue
+				}
+				meta := metadataOf(t, c, node)
+				if want := 3; all && len(meta.Brokers) != want {
+					t.Errorf("node %d names the brokers %v, want %d", node, meta.Brokers.NodeIDs(), want)
+				}
+				if !all && slices.Contains(meta.Brokers.NodeIDs(), 2) {
+					t.Errorf("node %d names broker 2, which is gone, among %v", node, meta.Brokers.NodeIDs())
+				}
+				for _, p := range meta.Topics["orders"].Partitions {
+					if !slices.Contains(meta.Brokers.NodeIDs(), p.Leader) {
+						t.Errorf("node %d: partition %d is led by %d, want one of %v", node, p.Partition, p.Leader, meta.Brokers.NodeIDs())
+					}
+				}
+			}
+			if all {
+				if err := c.Kill(2); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(3 * time.Second)
+			}
+		}
+	})
+}
+
+// A broker without a replica knows the leaders and coordinators all the same.
+func TestMetadataOfPartitionsElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := brokertest.StartCluster(t, 5, brokertest.Options{})
+		client := clusterClient(t, c)
+		if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 5, 3, nil, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		kadm.NewClient(client).FindGroupCoordinators(t.Context(), "a") // makes the topic
+		time.Sleep(3 * time.Second)
+		for node := int32(1); node <= 5; node++ {
+			for _, p := range metadataOf(t, c, node).Topics["orders"].Partitions {
+				if p.Err != nil || !slices.Contains(p.Replicas, p.Leader) || p.LeaderEpoch < 0 || len(p.ISR) != 3 {
+					t.Errorf("node %d: partition %d of %v is led by %d in epoch %d, in sync %v, %v", node, p.Partition, p.Replicas, p.Leader, p.LeaderEpoch, p.ISR, p.Err)
+				}
+			}
+			alone := clusterClient(t, c, kgo.SeedBrokers(c.Addresses()[node-1]))
+			found := kadm.NewClient(alone).FindGroupCoordinators(t.Context(), "a", "b", "c")
+			for _, one := range found {
+				if one.Err != nil {
+					t.Errorf("asked at node %d: coordinator of %s: %v, %s", node, one.Name, one.Err, one.ErrMessage)
+				}
+			}
+		}
+	})
+}
+
+// metadataOf asks one broker.
+func metadataOf(t *testing.T, c *brokertest.Cluster, node int32) kadm.Metadata {
+	t.Helper()
+	client := clusterClient(t, c, kgo.SeedBrokers(c.Addresses()[node-1]))
+	defer client.Close()
+	meta, err := kadm.NewClient(client).Metadata(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return meta
+}

@@ -1,0 +1,100 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/oncelog/oncelog/replication"
+	"github.com/oncelog/oncelog/replication/cluster"
+)
+
+// elsewherePatience bounds how long a request waits for what another node knows.
+const elsewherePatience = 500 * time.Millisecond
+
+// A peerState is what a node says of a partition of which it holds a replica.
+type peerState struct {
+	Leader int32   `json:"leader"` // -1: none that it hears
+	Epoch  int32   `json:"epoch"`
+	InSync []int32 `json:"inSync"`
+}
+
+func (t *topic) partitionID(i int) replication.PartitionID {
+	return replication.PartitionID{TopicID: t.ID, Partition: int32(i)}
+}
+
+// elsewhere asks others for the partitions of which this node holds no replica,
+// one call to a node. What nobody says has no leader here.
+func (b *Broker) elsewhere(ctx context.Context, topics ...*topic) map[replication.PartitionID]partitionState {
+	asked := map[int32][]replication.PartitionID{}
+	found := map[replication.PartitionID]partitionState{}
+	for _, t := range topics {
+		for i := range t.partitions {
+			if t.isHere(i, b.nodeID()) {
+				continue
+			}
+			found[t.partitionID(i)] = partitionState{leader: -1, epoch: -1, replicas: t.Partitions[i].Replicas, inSync: []int32{}, offline: []int32{}}
+			for _, node := range t.Partitions[i].Replicas {
+				if b.node.Hears(node) {
+					asked[node] = append(asked[node], t.partitionID(i))
+					break
+				}
+			}
+		}
+	}
+	if len(asked) == 0 {
+		return found
+	}
+	ctx, cancel := context.WithTimeout(ctx, elsewherePatience)
+	defer cancel()
+	var mu sync.Mutex
+	var crew crew
+	for node, ids := range asked {
+		crew.run(func() {
+			answers, err := askPeer[[]replication.PartitionID, []peerState](ctx, b, node, peerStates, ids)
+			if err == nil && len(answers) != len(ids) {
+				err = fmt.Errorf("%d answers for %d partitions", len(answers), len(ids))
+			}
+			if err != nil {
+				b.logger.Debug("a node did not say who leads its partitions", "peer", node, "error", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for i, id := range ids {
+				state := found[id]
+				if state.leader, state.epoch = answers[i].Leader, answers[i].Epoch; answers[i].InSync != nil {
+					state.inSync = answers[i].InSync
+				}
+				found[id] = state
+			}
+		})
+	}
+	crew.wait()
+	return found
+}
+
+// peerStatesHere answers elsewhere on another node.
+func (b *Broker) peerStatesHere(ids []replication.PartitionID) []peerState {
+	set := b.topics.load()
+	answers := make([]peerState, len(ids))
+	for i, id := range ids {
+		answers[i] = peerState{Leader: -1, Epoch: -1}
+		t, ok := set.byID(cluster.UUID(id.TopicID))
+		if ok && id.Partition >= 0 && int(id.Partition) < len(t.partitions) {
+			state := b.stateOf(t, int(id.Partition), nil)
+			answers[i] = peerState{state.leader, state.epoch, state.inSync}
+		}
+	}
+	return answers
+}
+
+// leaderOf is who leads a partition, wherever its replicas are; -1 for nobody
+// that this node knows.
+func (b *Broker) leaderOf(ctx context.Context, t *topic, partition int32) int32 {
+	if p := t.partitions[partition]; p != nil {
+		return p.Leadership().Leader
+	}
+	return b.stateOf(t, int(partition), b.elsewhere(ctx, t)).leader
+}
