@@ -103,6 +103,36 @@ func TestHard33CompactedLogIsInstalled(t *testing.T) {
 	}
 }
 
+// The same on a real disk, twice: the second replaces what the first installed.
+func TestCompactedLogIsInstalledOnDisk(t *testing.T) {
+	source := compactedSource(t)
+	l := openOn(t, filepath.Join(t.TempDir(), "topic-0"), vfs.OS, compactConfig)
+	put(t, l, plain(3, 10))
+	for range 2 {
+		snapshot, err := source.Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Stage(t.Context(), snapshot, pullFrom(source)); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.ResetTo(snapshot); err != nil {
+			t.Fatal(err)
+		}
+		copyRows(t, source, l)
+		if !slices.EqualFunc(batchesOf(t, l), batchesOf(t, source), slices.Equal) {
+			t.Error("installed batches differ")
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = openOn(t, l.dir, vfs.OS, compactConfig)
+		if !maps.Equal(committedView(t, l), committedView(t, source)) {
+			t.Error("the installed log differs after a restart")
+		}
+	}
+}
+
 // What is not what the source has is not staged, and the log goes on as it was.
 func TestStagedFilesAreChecked(t *testing.T) {
 	source := compactedSource(t)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,8 +25,8 @@ type cluster struct {
 	spec Spec
 	cfg  Config
 
-	members []int32 // the nodes, all of them voters
-	delay   int     // of the network, at most this many us each way
+	members []int32      // the nodes, all of them voters
+	delay   atomic.Int64 // of the network, at most this many us each way
 
 	mu    sync.Mutex
 	rng   *rand.Rand
@@ -229,7 +230,7 @@ func (m memoryLinks) deliver(to int32, id PartitionID, req any, before chan stru
 
 func (m memoryLinks) travel(from, to int32) error {
 	cut := m.c.isCut(from, to)
-	delay := time.Duration(m.c.intn(m.c.delay+1)) * time.Microsecond
+	delay := time.Duration(m.c.intn(int(m.c.delay.Load())+1)) * time.Microsecond
 	if cut {
 		delay = 100 * time.Millisecond
 	}

@@ -10,7 +10,7 @@ import (
 // temper gives the bubble its own pace: a network with or without delay, a
 // store that is quick or lets proposals queue up before it.
 func (f *fuzz) temper(faulty func(*order) ledger) {
-	f.delay = f.intn(2) * f.intn(2000)
+	f.delay.Store(int64(f.intn(2) * f.intn(2000)))
 	slow := f.intn(2) == 0
 	f.cfg.faulty = func(o *order) ledger {
 		var l ledger = o

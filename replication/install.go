@@ -54,7 +54,8 @@ func (t *tasks) end() {
 
 // install answers a snapshot. One of a compacted log waits until the files that
 // belong to it are here; meanwhile raft on both sides goes on, and the leader's
-// request just takes its time.
+// request just takes its time. A snapshot of what the log holds is answered here, as
+// raft would throw away all that follows it (hard-22).
 func (t *transport) install(r *mesh.Install) mesh.Wait {
 	if len(r.State) > maxSnapshot {
 		return failed(fmt.Errorf("snapshot of %d bytes, want at most %d", len(r.State), maxSnapshot))

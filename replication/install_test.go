@@ -329,6 +329,63 @@ func contentsOf(t *testing.T, p *Partition) map[string]string {
 	return newest
 }
 
+// A transfer of a compacted log that is cut off, whose leader is deposed or whose
+// files are compacted away begins anew, and the log below is whole until it is done.
+func TestInterruptedTransfer(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		for _, id := range c.members {
+			c.partition(id).SetConfig(log.Config{CleanupCompact: true, SegmentBytes: 1 << 10, MinCleanableRatio: -1})
+		}
+		write := func(p *Partition, n int) {
+			for i := range n {
+				mustAppend(t, p, Append{Batch: keyedBatch(i), Acks: -1})
+			}
+		}
+		write(lead, 50)
+		c.isolate(3)
+		write(lead, 200)
+		time.Sleep(2 * time.Minute)
+		behind := c.partition(3)
+		before := behind.EndOffset()
+		c.delay.Store(300_000)
+		for range 5 {
+			c.heal()
+			asked := lead.pulled.Load()
+			for tries := 0; lead.pulled.Load() == asked; tries++ {
+				if tries == 60_000 {
+					t.Fatal("the follower asks for no piece within ten minutes")
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+			time.Sleep(time.Second)
+			c.isolate(3)
+			time.Sleep(time.Second)
+			write(lead, 20)
+			time.Sleep(30 * time.Second) // and a compaction
+		}
+		if n := said.counting(); n != 0 || behind.EndOffset() != before {
+			t.Errorf("%d installs, log end %d: nothing was cut off", n, behind.EndOffset())
+		}
+		c.heal()
+		c.isolate(1)
+		c.delay.Store(1000)
+		c.elect(2)
+		lead = c.partition(2)
+		c.heal()
+		write(lead, 20)
+		wantSame(t, c, 3, lead)
+		if got, want := contentsOf(t, c.partition(3)), contentsOf(t, lead); !maps.Equal(got, want) || len(got) != 17 {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
+}
+
+func keyedBatch(i int) record.Batch {
+	b := record.NewBuilder(record.NoProducer())
+	b.Append(record.Record{Timestamp: 1, Key: fmt.Append(nil, i%17), Value: fmt.Append(nil, "value ", i)})
+	return b.Build()
+}
+
 // hard-33: a compacted log is installed with its files, on a follower that was
 // away and on one whose disk is empty.
 func TestHard33CompactedLogTravels(t *testing.T) {
@@ -343,9 +400,7 @@ func TestHard33CompactedLogTravels(t *testing.T) {
 		write := func(i, n int) (lead *Partition) {
 			for range n {
 				written++
-				b := record.NewBuilder(record.BuilderOptions{ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1})
-				b.Append(record.Record{Timestamp: 1, Key: fmt.Append(nil, written%17), Value: fmt.Append(nil, "value ", written)})
-				lead = f.append(i, b.Build())
+				lead = f.append(i, keyedBatch(written))
 			}
 			return lead
 		}

@@ -188,7 +188,7 @@ func TestAppendIsBoundToItsEpoch(t *testing.T) {
 // hard-03: a transfer parks appends, and the new leader has all of them.
 func TestHard03TransferParksAppends(t *testing.T) {
 	inCluster(t, func(t *testing.T, c *cluster, lead *Partition) {
-		c.delay = 500
+		c.delay.Store(500)
 		var offsets []int64
 		stop, done := make(chan struct{}), make(chan struct{})
 		go func() {

@@ -312,8 +312,7 @@ func post[R any](t *transport, id raft.ServerID, args any, done func(*R, error))
 var errOffline = errors.New("replication: replica is offline")
 
 // receive puts another node's request in raft's line. What it returns waits for
-// raft's answer. A snapshot of what the log holds is answered here, as raft would
-// throw away all that follows it (hard-22).
+// raft's answer.
 func (t *transport) receive(req any) mesh.Wait {
 	switch r := req.(type) {
 	case *raft.AppendEntriesRequest:
@@ -322,9 +321,6 @@ func (t *transport) receive(req any) mesh.Wait {
 		}
 		t.limit(r)
 	case *mesh.Install:
-		if t.store.holds(r.LastLogIndex, r.LastLogTerm) && r.Term == t.term() {
-			return answered(&raft.InstallSnapshotResponse{Term: r.Term, Success: true})
-		}
 		return t.install(r)
 	}
 	answer := make(chan raft.RPCResponse, 1)
@@ -353,10 +349,6 @@ func (t *transport) enqueue(rpc raft.RPC, answer <-chan raft.RPCResponse) mesh.W
 			return nil, ctx.Err()
 		}
 	}
-}
-
-func answered(answer any) mesh.Wait {
-	return func(context.Context) (any, error) { return answer, nil }
 }
 
 // checkMembers refuses a list of members that raft could not read: it panics on one.
