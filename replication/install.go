@@ -91,10 +91,15 @@ func (t *transport) install(r *mesh.Install) mesh.Wait {
 	}
 }
 
-// stage brings the files of a snapshot here, if it has any.
+// stage checks a snapshot and brings its files here, if it has any.
 func (t *transport) stage(ctx context.Context, r *mesh.Install) error {
 	snapshot, err := log.DecodeSnapshot(r.State)
 	if err != nil {
+		return err
+	}
+	if err := checkMembers([]*raft.Log{
+		{Type: raft.LogConfiguration, Data: r.Configuration}, {Type: raft.LogConfiguration, Data: snapshot.Boundary.Configuration},
+	}); err != nil {
 		return err
 	}
 	if !snapshot.HasFiles() {

@@ -242,7 +242,14 @@ func TestSnapshotThatIsNone(t *testing.T) {
 		large := installOf(snapshot, 1000, 9, g.raft.CurrentTerm())
 		large.State = make([]byte, maxSnapshot+1)
 		large.Size = int64(len(large.State))
+		strange := installOf(snapshot, 1000, 9, g.raft.CurrentTerm())
+		strange.Configuration = []byte{7}
+		broken := snapshot
+		broken.Boundary.Configuration = []byte{7}
+		inside := installOf(broken, 1000, 9, g.raft.CurrentTerm())
+		inside.Configuration = snapshot.Boundary.Configuration
 		for want, install := range map[string]*mesh.Install{
+			"cannot be read": strange, "group cannot be read": inside,
 			"checksum": damaged, "want at most": large, "its content is of index": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
 		} {
 			before := p.Log().LastIndex()
