@@ -225,6 +225,21 @@ func TestPortInUseIsTheCallers(t *testing.T) {
 	}
 }
 
+// A group's position is behind what was printed, not behind what was fetched.
+func TestConsumeCommitsWhatItPrinted(t *testing.T) {
+	p := start(t, "dev", "--port", "0", "--headless")
+	for _, step := range []struct{ in, args, want string }{
+		{"a\nb\nc\nd\n", "produce orders -p 0", "orders 0 0\norders 0 1\norders 0 2\norders 0 3\n"},
+		{"", "consume orders -g readers -n 3 -f %v", "abc"},
+		{"", "consume orders -g readers -n 1 -f %v", "d"},
+	} {
+		code, out, errOut := execute(t, step.in, append(strings.Fields(step.args), "-b", p.Bootstrap)...)
+		if code != exitOK || out != step.want {
+			t.Fatalf("%s: exit %d, %q, %s; want %q", step.args, code, out, errOut, step.want)
+		}
+	}
+}
+
 func TestRefusalsNameWhatWasAskedFor(t *testing.T) {
 	p := start(t, "dev", "--port", "0", "--headless", "--topic", "orders")
 	const unknown = "UNKNOWN_TOPIC_OR_PARTITION: This server does not host this topic-partition.\n"

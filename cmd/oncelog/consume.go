@@ -139,7 +139,7 @@ func commit(client *kgo.Client) error {
 func (f *consumeFlags) poll(ctx context.Context, client *kgo.Client, out *bufio.Writer, ends *remaining) error {
 	printed := 0
 	for ends == nil || !ends.reached() {
-		fetches := client.PollFetches(ctx)
+		fetches := client.PollRecords(ctx, f.count-printed) // what is polled is committed, so no more than is printed
 		if ctx.Err() != nil {
 			return nil
 		}
