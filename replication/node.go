@@ -120,6 +120,7 @@ func Open(cfg Config) (*Node, error) {
 	if err := errors.Join(cfg.FS.MkdirAll(cfg.Dir, 0o700), cfg.FS.SyncDir(filepath.Dir(cfg.Dir))); err != nil {
 		return nil, fmt.Errorf("create %s: %w", cfg.Dir, err)
 	}
+	cfg.FS = vfs.ShareDirSync(cfg.FS, cfg.Dir)
 	s, err := openSlots(cfg.FS, cfg.Dir)
 	if err != nil {
 		return nil, err

@@ -53,14 +53,7 @@ type slots struct {
 	growing chan struct{} // holds one token: the right to grow and to see count
 	count   int64         // slots the file has room for
 
-	turn    chan struct{} // holds one token: the right to sync
-	waiting *syncRound    // guarded by mu
-}
-
-// A syncRound is one shared sync and those that wait for it.
-type syncRound struct {
-	done chan struct{}
-	err  error
+	sync *vfs.SharedSync
 }
 
 // A slot is one group's place in the file. Its owner is the only writer.
@@ -79,7 +72,7 @@ func openSlots(fsys vfs.FS, dir string) (*slots, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open slot file: %w", err)
 	}
-	s := &slots{file: file, at: make(map[PartitionID]*slot), turn: make(chan struct{}, 1), growing: make(chan struct{}, 1)}
+	s := &slots{file: file, at: make(map[PartitionID]*slot), growing: make(chan struct{}, 1), sync: vfs.NewSharedSync(file.Sync)}
 	if err := s.load(fsys, dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("slot file %s: %w", name, err), file.Close())
 	}
@@ -261,8 +254,8 @@ func (s *slots) put(v *slot, b ballot) error {
 	if _, err := s.file.WriteAt(next.encode(), at); err != nil {
 		return fmt.Errorf("write slot %d: %w", v.number, err)
 	}
-	if err := s.sync(); err != nil {
-		return err
+	if err := s.sync.Do(); err != nil {
+		return fmt.Errorf("sync slot file: %w", err)
 	}
 	v.copy, v.value = next.copy, b
 	return s.mirror(&next)
@@ -277,33 +270,6 @@ func (s *slots) mirror(v *slot) error {
 		return fmt.Errorf("write slot %d again: %w", v.number, err)
 	}
 	return nil
-}
-
-// sync joins the next shared sync. The first to join leads it: by the time the
-// turn is free others have joined, and one sync serves them all.
-func (s *slots) sync() error {
-	s.mu.Lock()
-	round := s.waiting
-	leads := round == nil
-	if leads {
-		round = &syncRound{done: make(chan struct{})}
-		s.waiting = round
-	}
-	s.mu.Unlock()
-	if !leads {
-		<-round.done
-		return round.err
-	}
-	s.turn <- struct{}{}
-	s.mu.Lock()
-	s.waiting = nil
-	s.mu.Unlock()
-	if err := s.file.Sync(); err != nil {
-		round.err = fmt.Errorf("sync slot file: %w", err)
-	}
-	close(round.done)
-	<-s.turn
-	return round.err
 }
 
 // release gives the slot of a deleted group back. The group must be closed.
