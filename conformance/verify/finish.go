@@ -74,7 +74,7 @@ func (l *Load) leave(ctx context.Context) error {
 func (l *Load) eventually(ctx context.Context, most time.Duration, cond func(context.Context) bool) (held bool) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	paced(ctx, 20*time.Millisecond, func() bool {
+	l.paced(ctx, 20*time.Millisecond, func() bool {
 		held = cond(ctx)
 		return !held
 	})

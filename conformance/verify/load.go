@@ -24,6 +24,9 @@ type Options struct {
 	Seed               uint64        // of what clients do; when is up to the machine
 	Settle             time.Duration // 0: 1 s; how long after its timeout a transaction that was left may still be seen
 	Name               string        // begins the name of every topic, group and transactional id; "": verify
+
+	Dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
+	Pace int                                                                  // 0: 1; how many times longer clients pause between what they do
 }
 
 // names are the topics and groups of a load.
@@ -92,7 +95,10 @@ func (c *crew) stop() error {
 
 // Start makes the topics and starts the clients.
 func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
-	o.Name, o.Settle = cmp.Or(o.Name, "verify"), cmp.Or(o.Settle, time.Second)
+	o.Name, o.Settle, o.Pace = cmp.Or(o.Name, "verify"), cmp.Or(o.Settle, time.Second), max(o.Pace, 1)
+	if o.Dial == nil {
+		o.Dial = new(net.Dialer).DialContext
+	}
 	l := &Load{options: o, recorder: r, names: namesOf(o.Name)}
 	if err := l.createTopics(ctx); err != nil {
 		return nil, err
@@ -114,7 +120,7 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-0", 0) })
 	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-1", 300) })
 	l.writers.run(writers, l.transactor(0, "tv2-0", false).run)
-	l.writers.run(writers, l.transactor(1, "tv2-1", false, kgo.Dialer(new(net.Dialer).DialContext)).run) // gives up, and never knows
+	l.writers.run(writers, l.transactor(1, "tv2-1", false, kgo.Dialer(o.Dial)).run) // gives up, and never knows
 	l.writers.run(writers, l.transactor(2, "tv1-0", true).run)
 	return l, nil
 }
@@ -149,21 +155,21 @@ func (l *Load) client(options ...kgo.Opt) (*kgo.Client, error) {
 func (l *Load) patient() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(l.options.Brokers...),
-		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
-		kgo.RequestRetries(1000), kgo.RetryTimeout(10 * time.Second), kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return l.pause(20 * time.Millisecond) }),
+		kgo.RequestRetries(1000), kgo.RetryTimeout(10 * time.Second), kgo.MetadataMinAge(l.pause(20 * time.Millisecond)),
 		kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.StopProducerOnDataLossDetected(),
-		kgo.FetchMaxWait(500 * time.Millisecond), kgo.Dialer(dialAgain),
+		kgo.FetchMaxWait(500 * time.Millisecond), kgo.Dialer(l.dialAgain),
 	}
 }
 
 // dialAgain dials until a broker that restarts is back. franz-go would fail the
 // request otherwise, and a request whose answer was lost is to be sent again:
 // that is where duplicates come from.
-func dialAgain(ctx context.Context, network, address string) (conn net.Conn, err error) {
+func (l *Load) dialAgain(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dialPatience)
 	defer cancel()
-	paced(ctx, 10*time.Millisecond, func() bool {
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+	l.paced(ctx, 10*time.Millisecond, func() bool {
+		conn, err = l.options.Dial(ctx, network, address)
 		return err != nil
 	})
 	return conn, err
@@ -181,9 +187,9 @@ func (l *Load) random(process string) *rand.Rand {
 
 // sessions runs sessions one after the other, each with a name of its own, and
 // none quicker than a broker that is away can be asked again.
-func sessions(ctx context.Context, process string, session func(name string) error) (err error) {
+func (l *Load) sessions(ctx context.Context, process string, session func(name string) error) (err error) {
 	n := 0
-	paced(ctx, 20*time.Millisecond, func() bool {
+	l.paced(ctx, 20*time.Millisecond, func() bool {
 		err = session(fmt.Sprintf("%s/%d", process, n))
 		n++
 		return err == nil && ctx.Err() == nil
@@ -216,9 +222,13 @@ func (l *Load) send(ctx context.Context, client *kgo.Client, session string, e E
 	})
 }
 
-// paced calls work at most every so often, until ctx ends or work says so.
-func paced(ctx context.Context, every time.Duration, work func() bool) {
-	ticker := time.NewTicker(every)
+// pause is how long clients wait that would wait for so long at full speed.
+func (l *Load) pause(d time.Duration) time.Duration { return d * time.Duration(l.options.Pace) }
+
+// paced calls work at most every so often at the load's pace, until ctx ends or
+// work says so.
+func (l *Load) paced(ctx context.Context, every time.Duration, work func() bool) {
+	ticker := time.NewTicker(l.pause(every))
 	defer ticker.Stop()
 	for work() {
 		select {

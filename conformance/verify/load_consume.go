@@ -22,7 +22,7 @@ func (l *Load) member(group, topic string, options ...kgo.Opt) []kgo.Opt {
 // transform consumes committed records, makes one of each and commits both in
 // one transaction, as a member of a group.
 func (l *Load) transform(ctx context.Context, process string) error {
-	return sessions(ctx, process, func(name string) error {
+	return l.sessions(ctx, process, func(name string) error {
 		s, err := kgo.NewGroupTransactSession(l.member(l.names.pipe, l.names.transactions,
 			kgo.TransactionalID(l.options.Name+"-"+process), kgo.TransactionTimeout(l.options.TransactionTimeout))...)
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 // whatever is in flight, and another takes its place.
 func (l *Load) produce(ctx context.Context, process string, perSession int) error {
 	random := l.random(process)
-	return sessions(ctx, process, func(name string) error {
+	return l.sessions(ctx, process, func(name string) error {
 		client, err := l.client(kgo.MaxBufferedRecords(100))
 		if err != nil {
 			return err
@@ -23,7 +23,7 @@ func (l *Load) produce(ctx context.Context, process string, perSession int) erro
 			return nil
 		}
 		sent := 0
-		paced(ctx, 3*time.Millisecond, func() bool {
+		l.paced(ctx, 3*time.Millisecond, func() bool {
 			for range 1 + random.IntN(4) {
 				value := fmt.Sprintf("%s#%d", name, sent)
 				l.send(ctx, client, name, Event{Topic: l.names.plain, Partition: random.Int32N(partitionsOfTopic), Value: value}, func(error) {})

@@ -38,7 +38,7 @@ func (l *Load) transactor(partition int32, id string, tv1 bool, options ...kgo.O
 // without one, a new client takes over the transactional id, as a restarted
 // application would.
 func (t *transactor) run(ctx context.Context) error {
-	return sessions(ctx, t.id, func(name string) error {
+	return t.sessions(ctx, t.id, func(name string) error {
 		client, err := t.client(t.clients...)
 		if err != nil {
 			return err
@@ -48,7 +48,7 @@ func (t *transactor) run(ctx context.Context) error {
 			return nil
 		}
 		n := 0
-		paced(ctx, 10*time.Millisecond, func() bool {
+		t.paced(ctx, 10*time.Millisecond, func() bool {
 			n++
 			return t.transaction(ctx, client, name, fmt.Sprintf("%s/%d", name, n))
 		})

@@ -22,7 +22,7 @@ func (l *Load) watch(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	paced(ctx, 20*time.Millisecond, func() bool {
+	l.paced(ctx, 20*time.Millisecond, func() bool {
 		looking, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		l.lookAtEnds(looking, client, "watcher", l.names.topics...)
