@@ -53,7 +53,9 @@ func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluste
 }
 
 // start opens a node and its partition.
-func (c *cluster) start(id int32) error {
+func (c *cluster) start(id int32) error { return c.startWith(id, c.spec) }
+
+func (c *cluster) startWith(id int32, spec Spec) error {
 	cfg := c.cfg
 	cfg.NodeID, cfg.Dir, cfg.FS, cfg.links = id, "data", c.disk[id], memoryLinks{c, id}
 	n, err := Open(cfg)
@@ -64,7 +66,7 @@ func (c *cluster) start(id int32) error {
 	c.mu.Lock()
 	c.nodes[id] = n
 	c.mu.Unlock()
-	if _, err := n.OpenPartition(context.Background(), c.spec); err != nil {
+	if _, err := n.OpenPartition(context.Background(), spec); err != nil {
 		c.stop(id)
 		return err
 	}

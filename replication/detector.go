@@ -77,7 +77,9 @@ func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) 
 		switch l := p.Leadership(); {
 		case l.Leader == d.node.cfg.NodeID || p.leads():
 		case l.Leader < 0:
-			leaderless = append(leaderless, p)
+			if p.votes() {
+				leaderless = append(leaderless, p)
+			}
 		case d.lost(p, l.Leader):
 			found[p.id] = p
 		}
@@ -134,6 +136,9 @@ func (d *detector) lost(p *Partition, leader int32) bool {
 		return false
 	}
 	voters, dead := p.Voters(), 0
+	if !slices.Contains(voters, d.node.cfg.NodeID) {
+		return false
+	}
 	for _, v := range voters {
 		if v == d.node.cfg.NodeID {
 			dead++

@@ -20,6 +20,10 @@ var (
 	// depends on its request's version: INVALID_TXN_STATE or TRANSACTION_ABORTABLE.
 	ErrGuardGone = fmt.Errorf("replication: no verified transaction is open: %w", kerr.InvalidTxnState)
 
+	// ErrMembers says that the members of a group did not become what was asked
+	// for. It may be asked for again.
+	ErrMembers = errors.New("replication: members did not change")
+
 	errNotLeader = fmt.Errorf("this replica does not lead the partition: %w", kerr.NotLeaderForPartition)
 	errNoLink    = errors.New("replication: no link to that node")
 	errBusy      = errors.New("replication: replica has too many requests in line")

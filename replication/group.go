@@ -45,7 +45,7 @@ const (
 // kicks start elections, and no snapshots, because the boundary is the only one.
 func (n *Node) raftConfig(p *Partition) *raft.Config {
 	timeout := peerTimeout
-	if len(p.voters) == 1 {
+	if len(p.voters) == 1 && !p.joins {
 		timeout = aloneTimeout
 	}
 	commitTimeout := commitIdle

@@ -49,7 +49,7 @@ func (p *Partition) openGroup() (*group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open log of %v: %w", p.id, err)
 	}
-	if l.LastIndex() == 0 {
+	if l.LastIndex() == 0 && !p.joins {
 		if err := bootstrap(l, p.voters); err != nil {
 			return nil, errors.Join(fmt.Errorf("bootstrap %v: %w", p.id, err), l.Close())
 		}
@@ -72,7 +72,7 @@ func (p *Partition) checkTerm(v *slot, l *log.Log) error {
 	if l.LastTerm() <= term {
 		return nil
 	}
-	if len(p.voters) != 1 {
+	if len(p.voters) != 1 || p.joins {
 		return fmt.Errorf("%s knows term %d of %v, its log has entries of term %d: the file is damaged and votes may be lost", slotFileName, term, p.id, l.LastTerm())
 	}
 	p.logger.Warn("slot file was damaged; the term follows from the log", "file", slotFileName, "term", term, "log_term", l.LastTerm())

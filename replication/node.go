@@ -145,7 +145,7 @@ func Open(cfg Config) (*Node, error) {
 // partition that is open already is returned as it is. Calls for different
 // partitions may run in parallel, and then share their syncs.
 func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error) {
-	if !slices.Contains(spec.Voters, n.cfg.NodeID) {
+	if !spec.Joins && !slices.Contains(spec.Voters, n.cfg.NodeID) {
 		return nil, fmt.Errorf("node %d is not among the voters %v of %v", n.cfg.NodeID, spec.Voters, spec.ID)
 	}
 	for {
@@ -178,7 +178,7 @@ func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error)
 
 func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 	p := &Partition{
-		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), sync: spec.Sync, prompt: spec.Prompt,
+		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), joins: spec.Joins, sync: spec.Sync, prompt: spec.Prompt,
 		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
 		closing: make(chan struct{}), reflush: make(chan struct{}, 1),

@@ -33,9 +33,12 @@ func (id PartitionID) String() string {
 // A Spec is what OpenPartition needs to know.
 type Spec struct {
 	ID     PartitionID
-	Topic  string // for messages
-	Voters []int32
+	Topic  string  // for messages
+	Voters []int32 // that found the group
 	Log    log.Config
+	// Joins says that the group is there already: its leader adds this node (see
+	// AddObserver) and brings the log, which begins empty.
+	Joins bool
 	// Sync has appends synced before they are answered, whatever Config.Fsync says.
 	Sync bool
 	// Prompt has followers hear of a commit within 50 ms. It costs 20 requests a
@@ -62,6 +65,7 @@ type Partition struct {
 	logger *slog.Logger
 	order  order
 	voters []int32             // to begin with; raft's configuration counts
+	joins  bool                // Spec.Joins
 	sync   bool                // Spec.Sync
 	prompt bool                // Spec.Prompt
 	queue  *semaphore.Weighted // bytes of appends under way

@@ -32,7 +32,7 @@ const (
 // A proposal is one thing that a caller wants in the log.
 type proposal struct {
 	// What is wanted.
-	kind      log.Kind // KindBatch or KindLogStart
+	kind      log.Kind // KindBatch, KindLogStart or, to wait for what was stored before, KindVoid
 	data      []byte   // the batch or the payload; not read once the caller may have it back
 	info      log.ProduceInfo
 	guard     *Guard
