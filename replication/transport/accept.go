@@ -52,6 +52,10 @@ func (m *Mesh) serve(raw net.Conn) {
 		return
 	}
 	c := newConn(raw, r, h.class)
+	if h.class == visit {
+		c.close(m.readRequests(h.from, c))
+		return
+	}
 	if !m.admit(h, c) {
 		c.close(ErrClosed)
 		return
@@ -76,7 +80,7 @@ func (m *Mesh) admit(h hello, c *conn) bool {
 	if old := m.inbound[key]; old != nil {
 		old.close(fmt.Errorf("node %d connected again", h.from))
 	}
-	m.inbound[key] = c
+	m.inbound[key], m.runs[h.from] = c, h.run
 	return true
 }
 
@@ -122,6 +126,9 @@ func (m *Mesh) readRequests(from int32, c *conn) error {
 // connection.
 func (m *Mesh) dispatch(ctx context.Context, from int32, c *conn, h header, body []byte, done func(answered bool)) error {
 	var wait func(context.Context) ([]byte, error)
+	if c.class == visit && h.kind != kindCall {
+		return fmt.Errorf("transport: frame of kind %d from a visitor, who may call only", h.kind)
+	}
 	switch h.kind {
 	case kindPing:
 		if err := m.hear(from, body); err != nil {

@@ -33,10 +33,11 @@ type class uint8
 const (
 	control class = iota
 	data
-	classes
+	classes           // those that stand between two nodes
+	visit   = classes // one call of a node that may be no peer; see Mesh.Visit
 )
 
-func (c class) String() string { return [...]string{"control", "data"}[c] }
+func (c class) String() string { return [...]string{"control", "data", "visit"}[c] }
 
 // A frame is 4 bytes length of what follows, 1 byte kind, 8 bytes request id,
 // 24 bytes group, then the body. docs/format/peer.md has the byte boxes.
@@ -139,10 +140,10 @@ func (c *conn) write(h header, parts ...[]byte) error {
 }
 
 func (c *conn) limit() int {
-	if c.class == control {
-		return maxControl
+	if c.class == data {
+		return maxData
 	}
-	return maxData
+	return maxControl
 }
 
 // bodies are the buffers of received frames.

@@ -17,25 +17,33 @@ import (
 // checks that, proves that it knows the secret, and then the dialer does. The
 // proofs are over both nonces, so neither can be used again.
 //
-//	dialer:   magic 8 | class 1 | from 4 | to 4 | cluster id | address | nonce 32
+//	dialer:   magic 8 | class 1 | from 4 | to 4 | incarnation 16 | cluster id | address | nonce 32
 //	acceptor: 0 | nonce 32 | proof 32      or      1 | why it refuses
 //	dialer:   proof 32
 //	acceptor: 0
 //
 // Texts are 1 byte length and that many bytes. Without a secret the proofs are zeros.
 const (
-	magic     = "oncelog\x01"
+	magic     = "oncelog\x02"
 	maxName   = 255
 	nonceSize = 32
 	proofSize = sha256.Size
+
+	// anyone is whom a visit means: it knows an address only.
+	anyone = -1
 
 	// helloTimeout bounds the handshake: until it is over nobody is known.
 	helloTimeout = 5 * time.Second
 )
 
+// An incarnation is one run of a node, so that two runs with one node id are told
+// apart (KIP-631).
+type incarnation [16]byte
+
 type hello struct {
 	class    class
 	from, to int32
+	run      incarnation
 	cluster  string
 	address  string
 	nonce    [nonceSize]byte
@@ -46,6 +54,7 @@ func (h hello) put(b []byte) []byte {
 	b = append(b, byte(h.class))
 	b = binary.BigEndian.AppendUint32(b, uint32(h.from))
 	b = binary.BigEndian.AppendUint32(b, uint32(h.to))
+	b = append(b, h.run[:]...)
 	b = putText(b, h.cluster)
 	b = putText(b, h.address)
 	return append(b, h.nonce[:]...)
@@ -70,7 +79,7 @@ func readText(r *bufio.Reader) (string, error) {
 
 // readHello decodes nothing before the magic was right.
 func readHello(r *bufio.Reader) (h hello, err error) {
-	var fixed [len(magic) + 1 + 4 + 4]byte
+	var fixed [len(magic) + 1 + 4 + 4 + len(incarnation{})]byte
 	if _, err := io.ReadFull(r, fixed[:]); err != nil {
 		return h, err
 	}
@@ -79,8 +88,9 @@ func readHello(r *bufio.Reader) (h hello, err error) {
 	}
 	rest := fixed[len(magic):]
 	h.class, h.from, h.to = class(rest[0]), int32(binary.BigEndian.Uint32(rest[1:])), int32(binary.BigEndian.Uint32(rest[5:]))
-	if h.class >= classes {
-		return h, fmt.Errorf("connection class %d, want less than %d", h.class, classes)
+	copy(h.run[:], rest[9:])
+	if h.class > visit {
+		return h, fmt.Errorf("connection class %d, want at most %d", h.class, visit)
 	}
 	if h.cluster, err = readText(r); err != nil {
 		return h, err
@@ -109,13 +119,32 @@ func (m *Mesh) proof(side string, h hello, acceptor []byte) []byte {
 func (m *Mesh) checkHello(h hello) error {
 	switch {
 	case h.cluster != m.cfg.ClusterID:
-		return fmt.Errorf("node %d is of cluster %q, this node of %q: a node of another cluster has this address among its voters", h.from, h.cluster, m.cfg.ClusterID)
-	case h.to != m.cfg.NodeID:
+		return fmt.Errorf("node %d is of cluster %q, this node of %q: a node of another cluster has this address among its voters or bootstrap servers", h.from, h.cluster, m.cfg.ClusterID)
+	case h.to != m.cfg.NodeID && (h.class != visit || h.to != anyone):
 		return fmt.Errorf("node %d looks for node %d, this is node %d: its list of voters has a wrong address", h.from, h.to, m.cfg.NodeID)
 	case h.from == m.cfg.NodeID || h.from < 0:
 		return fmt.Errorf("a node says that it is node %d, as this one: node.id must differ", h.from)
+	case m.isDouble(h):
+		return fmt.Errorf("another node with node.id %d is running and answers; that of %s must have an id of its own, or wait until the other has ended", h.from, h.address)
 	}
 	return nil
+}
+
+// isDouble says that the dialer has the node id of another process that is
+// connected and answers.
+func (m *Mesh) isDouble(h hello) bool {
+	p := m.Peer(h.from)
+	if p == nil || !p.Alive() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for class := range classes {
+		if m.inbound[inboundKey{h.from, class}] != nil && m.runs[h.from] != h.run {
+			return true
+		}
+	}
+	return false
 }
 
 var errProof = errors.New("the other side does not know the shared secret")
@@ -125,7 +154,7 @@ func (m *Mesh) greet(c net.Conn, r *bufio.Reader, to int32, class class) error {
 	if err := c.SetDeadline(time.Now().Add(helloTimeout)); err != nil {
 		return err
 	}
-	h := hello{class: class, from: m.cfg.NodeID, to: to, cluster: m.cfg.ClusterID, address: m.cfg.Address}
+	h := hello{class: class, from: m.cfg.NodeID, to: to, run: m.run, cluster: m.cfg.ClusterID, address: m.cfg.Address}
 	if _, err := rand.Read(h.nonce[:]); err != nil {
 		return err
 	}
@@ -160,7 +189,7 @@ func readVerdict(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("refused: %s", why)
+	return fmt.Errorf("%w: %s", ErrRefused, why)
 }
 
 // welcome is the acceptor's side.

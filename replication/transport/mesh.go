@@ -12,6 +12,7 @@ package transport
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,9 @@ var (
 	// ErrUnreachable says that no connection to the node stands, or that it ended
 	// before the answer came.
 	ErrUnreachable = errors.New("transport: node is unreachable")
+	// ErrRefused says that the other side does not welcome this node, and why. It
+	// will not before somebody changes a configuration or ends a process.
+	ErrRefused = errors.New("transport: refused")
 	// ErrClosed says that this mesh is closed.
 	ErrClosed = errors.New("transport: closed")
 )
@@ -67,6 +71,7 @@ type Wait func(ctx context.Context) (answer any, err error)
 type Mesh struct {
 	cfg      Config
 	began    time.Time
+	run      incarnation // of this node
 	ctx      context.Context
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
@@ -74,7 +79,8 @@ type Mesh struct {
 
 	mu      sync.Mutex
 	peers   map[int32]*Peer
-	inbound map[inboundKey]*conn // the newest of each
+	inbound map[inboundKey]*conn  // the newest of each
+	runs    map[int32]incarnation // whose those are
 	closed  bool
 }
 
@@ -112,7 +118,11 @@ func Open(cfg Config) (*Mesh, error) {
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Mesh{cfg: cfg, began: time.Now(), greeting: make(chan struct{}, maxGreeting), ctx: ctx, cancel: cancel, peers: map[int32]*Peer{}, inbound: map[inboundKey]*conn{}}
+	m := &Mesh{cfg: cfg, began: time.Now(), greeting: make(chan struct{}, maxGreeting), ctx: ctx, cancel: cancel, peers: map[int32]*Peer{}, inbound: map[inboundKey]*conn{}, runs: map[int32]incarnation{}}
+	if _, err := rand.Read(m.run[:]); err != nil {
+		cancel()
+		return nil, fmt.Errorf("transport: %w", err)
+	}
 	if cfg.Listener != nil {
 		m.tasks.Go(m.accept)
 	}

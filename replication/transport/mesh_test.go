@@ -339,3 +339,44 @@ func TestKafkaBytesOnTheNodesListener(t *testing.T) {
 		}
 	})
 }
+
+// A node that knows an address only is answered. One that has the id of a node
+// that is there is told so, and keeps out until that has ended.
+func TestVisit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memnet.New()
+		one, two := start(t, network, 1, nil), start(t, network, 2, nil)
+		join(t, one, two)
+		third := start(t, network, 3, nil)
+		got, err := third.Visit(t.Context(), one.address, []byte("who is there"))
+		if string(got) != "3 says who is there" || err != nil {
+			t.Errorf("visit = %q, %v", got, err)
+		}
+		if _, err := third.Visit(t.Context(), one.address, []byte("fail")); err == nil || !bytes.Contains([]byte(err.Error()), []byte("it failed")) {
+			t.Errorf("a visit that fails = %v", err)
+		}
+		if _, err := third.Visit(t.Context(), "127.0.0.1:1", nil); err == nil || errors.Is(err, ErrRefused) {
+			t.Errorf("a visit to nobody = %v", err)
+		}
+		other := start(t, network, 4, func(c *Config) { c.ClusterID = "other" })
+		if _, err := other.Visit(t.Context(), one.address, nil); !errors.Is(err, ErrRefused) {
+			t.Errorf("a visit from another cluster = %v, want ErrRefused", err)
+		}
+		double := start(t, network, 5, func(c *Config) { c.NodeID = 2 })
+		if _, err := double.Visit(t.Context(), one.address, nil); !errors.Is(err, ErrRefused) || !bytes.Contains([]byte(err.Error()), []byte("another node with node.id 2")) {
+			t.Errorf("a visit under a name that is taken = %v, want ErrRefused", err)
+		}
+		double.SetPeers(map[int32]string{1: one.address})
+		time.Sleep(5 * time.Second)
+		if double.Peer(1).Alive() || !one.Peer(2).Alive() {
+			t.Error("a node took another's place")
+		}
+		if err := two.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(5 * time.Second)
+		if got, err := double.Visit(t.Context(), one.address, []byte("now")); string(got) != "2 says now" || err != nil {
+			t.Errorf("a visit when the other has ended = %q, %v", got, err)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,6 +53,42 @@ func (p *Peer) Call(ctx context.Context, request []byte) ([]byte, error) {
 		forget()
 		return nil, fmt.Errorf("call to node %d: %w", p.node, ctx.Err())
 	}
+}
+
+// Visit sends a request to the broker of whichever node listens at an address,
+// on a connection of its own. It is how a node that knows nobody makes itself
+// known.
+//
+// Errors: ErrRefused, ctx's own, and the text of the other's error.
+func (m *Mesh) Visit(ctx context.Context, address string, request []byte) (answer []byte, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(m.ctx, cancel)()
+	raw, err := m.cfg.Dial(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("visit %s: %w", address, err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })() // ends what hangs
+	r := newReader(raw)
+	if err := m.greet(raw, r, anyone, visit); err != nil {
+		return nil, errors.Join(fmt.Errorf("visit %s: %w", address, err), raw.Close())
+	}
+	c := newConn(raw, r, visit)
+	defer c.close(ErrClosed)
+	var head [4]byte
+	binary.BigEndian.PutUint32(head[:], callBudget(ctx))
+	if err := c.write(header{kind: kindCall, id: 1}, head[:], request); err != nil {
+		return nil, fmt.Errorf("visit %s: %w", address, err)
+	}
+	h, b, err := c.read()
+	if err != nil {
+		return nil, fmt.Errorf("visit %s: %w", address, errors.Join(ctx.Err(), err))
+	}
+	defer b.release()
+	if h.kind != kindAnswer {
+		return nil, fmt.Errorf("visit %s: %s", address, *b.bytes)
+	}
+	return bytes.Clone(*b.bytes), nil
 }
 
 // callBudget is how many ms the peer may take; 0 is no limit.
