@@ -192,7 +192,7 @@ var reachable = func() chan struct{} {
 }()
 
 // send keeps the order of the requests to a node, as a connection does.
-func (m memoryLinks) send(to int32, id PartitionID, req any, done func(any, error)) {
+func (m memoryLinks) send(to int32, id PartitionID, generation uint32, req any, done func(any, error)) {
 	req = copyRequest(req)
 	way := [2]int32{m.from, to}
 	arrived := make(chan struct{})
@@ -201,7 +201,7 @@ func (m memoryLinks) send(to int32, id PartitionID, req any, done func(any, erro
 	m.c.sent[way] = arrived
 	m.c.mu.Unlock()
 	m.c.tasks.Go(func() {
-		wait := m.deliver(to, id, req, before)
+		wait := m.deliver(to, id, generation, req, before)
 		close(arrived)
 		answer, err := wait(context.Background())
 		if err != nil {
@@ -213,7 +213,7 @@ func (m memoryLinks) send(to int32, id PartitionID, req any, done func(any, erro
 	})
 }
 
-func (m memoryLinks) deliver(to int32, id PartitionID, req any, before chan struct{}) mesh.Wait {
+func (m memoryLinks) deliver(to int32, id PartitionID, generation uint32, req any, before chan struct{}) mesh.Wait {
 	err := m.travel(m.from, to)
 	if before != nil {
 		<-before
@@ -227,7 +227,7 @@ func (m memoryLinks) deliver(to int32, id PartitionID, req any, before chan stru
 	if err != nil {
 		return failed(err)
 	}
-	return n.receive(id, req)
+	return n.receive(id, generation, req)
 }
 
 func (m memoryLinks) travel(from, to int32) error {

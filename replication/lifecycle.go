@@ -45,9 +45,12 @@ func (p *Partition) openGroup() (*group, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := log.Open(p.dir, *p.config.Load(), log.Options{FS: p.node.cfg.FS, Logger: p.logger})
+	if err := p.regenerate(v); err != nil {
+		return nil, err
+	}
+	l, err := p.openLog()
 	if err != nil {
-		return nil, fmt.Errorf("open log of %v: %w", p.id, err)
+		return nil, err
 	}
 	if l.LastIndex() == 0 && !p.joins {
 		if err := bootstrap(l, p.voters); err != nil {
@@ -62,6 +65,14 @@ func (p *Partition) openGroup() (*group, error) {
 		return nil, errors.Join(err, l.Close())
 	}
 	return g, nil
+}
+
+func (p *Partition) openLog() (*log.Log, error) {
+	l, err := log.Open(p.dir, *p.config.Load(), log.Options{FS: p.node.cfg.FS, Logger: p.logger})
+	if err != nil {
+		return nil, fmt.Errorf("open log of %v: %w", p.id, err)
+	}
+	return l, nil
 }
 
 // checkTerm compares the term of the slot with the log. A term is stored before

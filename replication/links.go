@@ -16,13 +16,13 @@ type meshLinks struct{ mesh *mesh.Mesh }
 // unreached is never closed.
 var unreached = make(chan struct{})
 
-func (m meshLinks) send(to int32, id PartitionID, request any, done func(any, error)) {
+func (m meshLinks) send(to int32, id PartitionID, generation uint32, request any, done func(any, error)) {
 	p := m.mesh.Peer(to)
 	if p == nil {
 		done(nil, fmt.Errorf("node %d is not a peer: %w", to, errNoLink))
 		return
 	}
-	p.Send(groupOf(id), request, done)
+	p.Send(mesh.Group{TopicID: id.TopicID, Partition: id.Partition, Generation: generation}, request, done)
 }
 
 func (m meshLinks) up(to int32) <-chan struct{} {
@@ -47,10 +47,6 @@ func (m meshLinks) contact(to int32) (age time.Duration, ever bool) {
 	return 0, false
 }
 
-func groupOf(id PartitionID) mesh.Group {
-	return mesh.Group{TopicID: id.TopicID, Partition: id.Partition}
-}
-
 // openMesh joins the node to others, if it has any.
 func (n *Node) openMesh(cfg *mesh.Config) (err error) {
 	if cfg == nil {
@@ -69,10 +65,7 @@ func (n *Node) openMesh(cfg *mesh.Config) (err error) {
 
 // take puts a raft request of another node's replica in line.
 func (n *Node) take(_ int32, group mesh.Group, request any) mesh.Wait {
-	if group.Generation != 0 {
-		return failed(fmt.Errorf("generation %d of %v: this replica is of generation 0", group.Generation, group))
-	}
-	return n.receive(PartitionID{TopicID: group.TopicID, Partition: group.Partition}, request)
+	return n.receive(PartitionID{TopicID: group.TopicID, Partition: group.Partition}, group.Generation, request)
 }
 
 // SetPeers names the other nodes and where they listen.

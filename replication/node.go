@@ -178,7 +178,7 @@ func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error)
 
 func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 	p := &Partition{
-		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), joins: spec.Joins, sync: spec.Sync, prompt: spec.Prompt,
+		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), joins: spec.Joins || spec.Recovery.givesUp(n.cfg.NodeID), past: spec.Recovery, sync: spec.Sync, prompt: spec.Prompt,
 		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
 		closing: make(chan struct{}), reflush: make(chan struct{}, 1),
@@ -218,11 +218,31 @@ func (n *Node) DeletePartition(ctx context.Context, id PartitionID) error {
 	return n.slots.release(id)
 }
 
-// receive puts a raft request of another node's replica in line.
-func (n *Node) receive(id PartitionID, request any) mesh.Wait {
+// ClosePartition closes a partition and leaves its files, so that it can be
+// opened by another Spec. What is under way is settled until ctx ends.
+func (n *Node) ClosePartition(ctx context.Context, id PartitionID) error {
+	n.mu.Lock()
+	p, ok := n.partitions[id]
+	delete(n.partitions, id)
+	n.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	if err := p.close(ctx, false); err != nil {
+		return fmt.Errorf("close %v: %w", id, err)
+	}
+	return nil
+}
+
+// receive puts a raft request of another node's replica in line. It must be of
+// the generation that is open here (hard-23).
+func (n *Node) receive(id PartitionID, generation uint32, request any) mesh.Wait {
 	p := n.Partition(id)
 	if p == nil {
 		return failed(fmt.Errorf("%v: %w", id, errOffline))
+	}
+	if own := p.past.Generation; generation != own {
+		return failed(fmt.Errorf("%v: request of generation %d, this replica is of generation %d", id, generation, own))
 	}
 	return p.group.Load().transport.receive(request)
 }

@@ -39,6 +39,8 @@ type Spec struct {
 	// Joins says that the group is there already: its leader adds this node (see
 	// AddObserver) and brings the log, which begins empty.
 	Joins bool
+	// Recovery says that the group's majority was given up.
+	Recovery Recovery
 	// Sync has appends synced before they are answered, whatever Config.Fsync says.
 	Sync bool
 	// Prompt has followers hear of a commit within 50 ms. It costs 20 requests a
@@ -66,6 +68,7 @@ type Partition struct {
 	order  order
 	voters []int32             // to begin with; raft's configuration counts
 	joins  bool                // Spec.Joins
+	past   Recovery            // Spec.Recovery
 	sync   bool                // Spec.Sync
 	prompt bool                // Spec.Prompt
 	queue  *semaphore.Weighted // bytes of appends under way

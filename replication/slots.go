@@ -30,11 +30,13 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A ballot is what one group must never forget: its term and its vote.
+// A ballot is what one group must never forget: its term, its vote, and which
+// generation of the group its log is of.
 type ballot struct {
-	term      uint64
-	voteTerm  uint64
-	candidate string
+	term       uint64
+	voteTerm   uint64
+	candidate  string
+	generation uint32 // of the replica's log, see Recovery
 }
 
 // slots keeps the ballots of all groups of a node in one preallocated file.
@@ -171,7 +173,7 @@ func newest(pair []byte) (*slot, bool) {
 		v := &slot{seq: seq, copy: i, value: ballot{
 			term:      binary.BigEndian.Uint64(c[8:]),
 			voteTerm:  binary.BigEndian.Uint64(c[16:]),
-			candidate: string(c[slotCandidate : slotCandidate+n]),
+			candidate: string(c[slotCandidate : slotCandidate+n]), generation: binary.BigEndian.Uint32(c[44:]),
 		}}
 		copy(v.id.TopicID[:], c[24:40])
 		v.id.Partition = int32(binary.BigEndian.Uint32(c[40:]))
@@ -187,6 +189,7 @@ func (v *slot) encode() []byte {
 	binary.BigEndian.PutUint64(c[16:], v.value.voteTerm)
 	copy(c[24:40], v.id.TopicID[:])
 	binary.BigEndian.PutUint32(c[40:], uint32(v.id.Partition))
+	binary.BigEndian.PutUint32(c[44:], v.value.generation)
 	c[52] = byte(len(v.value.candidate))
 	copy(c[slotCandidate:], v.value.candidate)
 	binary.BigEndian.PutUint32(c[slotChecksum:], crc32.Checksum(c[:slotChecksum], castagnoli))

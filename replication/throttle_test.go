@@ -20,7 +20,7 @@ type slowLinks struct {
 	waiting []func(any, error)
 }
 
-func (l *slowLinks) send(_ int32, _ PartitionID, _ any, done func(any, error)) {
+func (l *slowLinks) send(_ int32, _ PartitionID, _ uint32, _ any, done func(any, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.waiting = append(l.waiting, done)
@@ -65,7 +65,7 @@ func TestCatchingUpStarvesNobody(t *testing.T) {
 				first = p.Log().LastIndex() - 10
 			}
 			store := p.group.Load().store
-			tr := newTransport(p.id, 1, &links, store, n.throttle, func() {})
+			tr := newTransport(p.id, Recovery{}, 1, &links, store, n.throttle, func() {})
 			var entries []*raft.Log
 			for index := first; index < first+10; index++ {
 				entry := new(raft.Log)

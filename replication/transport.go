@@ -22,7 +22,7 @@ const maxSendBytes = 4 << 20
 type links interface {
 	// send sends a request to a group's replica on another node. done is called
 	// once with the answer. The request's bytes may be used again when send returns.
-	send(to int32, id PartitionID, request any, done func(answer any, err error))
+	send(to int32, id PartitionID, generation uint32, request any, done func(answer any, err error))
 	// up is closed while the node can be reached.
 	up(to int32) <-chan struct{}
 	// pull asks another node for a piece of a compacted log.
@@ -36,6 +36,7 @@ type links interface {
 // came. Nothing leaves it once the group's disk failed.
 type transport struct {
 	id       PartitionID
+	past     Recovery
 	self     int32
 	links    links
 	store    *store
@@ -70,9 +71,9 @@ var (
 	_ raft.WithPreVote = (*transport)(nil)
 )
 
-func newTransport(id PartitionID, self int32, l links, s *store, th *throttle, matched func()) *transport {
+func newTransport(id PartitionID, past Recovery, self int32, l links, s *store, th *throttle, matched func()) *transport {
 	return &transport{
-		id: id, self: self, links: l, store: s, matched: matched, staging: make(chan struct{}, 1), throttle: th,
+		id: id, past: past, self: self, links: l, store: s, matched: matched, staging: make(chan struct{}, 1), throttle: th,
 		consumer: make(chan raft.RPC, maxInLine), stop: make(chan struct{}), peers: make(map[int32]peer),
 	}
 }
@@ -300,7 +301,7 @@ func post[R any](t *transport, id raft.ServerID, args any, done func(*R, error))
 		done(nil, errOffline)
 		return
 	}
-	t.links.send(node, t.id, args, func(answer any, err error) {
+	t.links.send(node, t.id, t.past.Generation, args, func(answer any, err error) {
 		out, ok := answer.(*R)
 		if err == nil && !ok {
 			err = fmt.Errorf("answer is a %T", answer)
