@@ -12,9 +12,10 @@ import (
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	cmd := a.clientFlagsOn(&cobra.Command{Use: "cluster", Short: "Show brokers and the partitions in trouble"})
+	cmd := a.clientFlagsOn(&cobra.Command{Use: "cluster", Short: "Show brokers and the partitions in trouble; kill, stop and part those of dev --processes"})
 	a.formatFlag(cmd)
 	cmd.AddCommand(a.clusterStatus())
+	cmd.AddCommand(a.faultCommands()...)
 	return cmd
 }
 

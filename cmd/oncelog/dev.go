@@ -25,6 +25,8 @@ type devFlags struct {
 	httpPort int
 	headless bool
 	logDirs  string
+
+	processes bool // each broker in one of its own
 }
 
 // rebalanceDelay is how long a new group waits for more members.
@@ -43,8 +45,10 @@ removed at the end, unless --log-dirs names one to keep. Settings are Kafka's de
 but for group.initial.rebalance.delay.ms=0: a group's first member waits for no others.
 
 With --brokers 3 it is a cluster of three brokers in one process, each with a port and a
-folder of its own, and topics have three replicas (default.replication.factor=3).`,
-		Example: "  oncelog dev --topic orders:3\n  oncelog dev --brokers 3\n  oncelog dev --port 0 --headless -o json",
+folder of its own, and topics have three replicas (default.replication.factor=3).
+With --processes each broker is a process of its own, which oncelog cluster can kill,
+stop, restart and part from the others; none is restarted by itself.`,
+		Example: "  oncelog dev --topic orders:3\n  oncelog dev --brokers 3\n  oncelog dev --brokers 3 --processes\n  oncelog dev --port 0 --headless -o json",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return a.dev(cmd.Context(), &f, cmd.Flags().Changed("port"))
@@ -54,6 +58,7 @@ folder of its own, and topics have three replicas (default.replication.factor=3)
 	flags := cmd.Flags()
 	flags.StringArrayVar(&f.topics, "topic", nil, "create a topic, NAME or NAME:PARTITIONS (repeat)")
 	flags.IntVar(&f.brokers, "brokers", 1, "run a cluster of 3 or 5 brokers in this process")
+	flags.BoolVar(&f.processes, "processes", false, "run each of several brokers in a process of its own, for oncelog cluster")
 	flags.IntVar(&f.port, "port", 9092, "port for clients, of the first broker; the others take the next ones; 0 takes free ones")
 	flags.IntVar(&f.httpPort, "console-port", 10092, "port for /metrics, /healthz and /readyz, likewise")
 	flags.BoolVar(&f.headless, "headless", false, "serve no HTTP")
@@ -70,6 +75,9 @@ func (a *app) dev(ctx context.Context, f *devFlags, portGiven bool) error {
 	}
 	if f.brokers != 1 && f.brokers != 3 && f.brokers != 5 {
 		return usage("--brokers %d, want 1, 3 or 5: an even number outlives no more failures than the odd one below", f.brokers)
+	}
+	if f.processes && f.brokers == 1 {
+		return usage("--processes with one broker: use --brokers 3, or oncelog serve")
 	}
 	properties, err := f.devProperties(portGiven)
 	if err != nil {
@@ -92,6 +100,9 @@ func (a *app) dev(ctx context.Context, f *devFlags, portGiven bool) error {
 			return err
 		}
 		defer held.Close()
+	}
+	if f.processes {
+		return a.runProcesses(ctx, f, properties, topics, dir)
 	}
 	nodes, err := f.nodes(properties, dir)
 	if err != nil {

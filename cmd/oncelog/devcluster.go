@@ -31,18 +31,26 @@ func (f *devFlags) nodes(properties map[string]string, dir string) ([]*node, err
 		}
 		return []*node{n}, refuseCluster(dir)
 	}
+	if err := f.setCommon(properties, dir); err != nil {
+		return nil, err
+	}
+	return f.cluster(properties, dir)
+}
+
+// setCommon adds to the properties what all brokers of a cluster share.
+func (f *devFlags) setCommon(properties map[string]string, dir string) error {
 	for _, name := range ownSettings {
 		if value, ok := properties[name]; ok {
-			return nil, usage("%s=%s with --brokers %d: dev chooses it for each broker; to choose it yourself use: oncelog serve", name, value, f.brokers)
+			return usage("%s=%s with --brokers %d: dev chooses it for each broker; to choose it yourself use: oncelog serve", name, value, f.brokers)
 		}
 	}
 	clusterID, err := clusterIn(dir, f.brokers)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	setDefault(properties, "cluster.id", clusterID)
 	setDefault(properties, "default.replication.factor", "3")
-	return f.cluster(properties, dir)
+	return nil
 }
 
 func setDefault(properties map[string]string, name, value string) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
@@ -89,6 +91,7 @@ func (a *app) logger(verbose bool) *slog.Logger {
 func (a *app) serveCommand() *cobra.Command {
 	var f brokerFlags
 	var httpAddr string
+	var tethered bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a durable broker from an explicit configuration",
@@ -114,17 +117,40 @@ A broker serves once a majority of them is there.`,
 			if properties["log.dirs"] == "" && properties["log.dir"] == "" {
 				return usage("serve wants log.dirs, the folder for the data; for a throw-away broker use: oncelog dev")
 			}
+			ctx := cmd.Context()
+			if tethered {
+				ctx = a.untilEOF(ctx)
+			}
 			one := &node{properties: properties, httpAddr: httpAddr}
-			return a.runBrokers(cmd.Context(), &f, []*node{one}, func(s *session) error {
+			return a.runBrokers(ctx, &f, []*node{one}, func(s *session) error {
 				s.banner(fmt.Sprintf("oncelog %s · broker %s", version, properties["log.dirs"]), properties["log.dirs"])
 				return nil
 			})
 		},
 	}
 	f.on(cmd)
+	cmd.Flags().BoolVar(&tethered, untilEOF, false, "end when standard input ends")
+	if err := cmd.Flags().MarkHidden(untilEOF); err != nil {
+		panic(err) // the flag is there
+	}
 	cmd.Flags().StringVar(&httpAddr, "http", "", "address for /metrics, /healthz and /readyz, such as :10092; none if empty")
 	a.formatFlag(cmd)
 	return cmd
+}
+
+// untilEOF is the flag with which dev starts its brokers: they end with it, however
+// it ends.
+const untilEOF = "until-eof"
+
+// untilEOF returns a context that ends when standard input does. Whoever reads
+// it does so until the process ends: there is no way to stop a read of it.
+func (a *app) untilEOF(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, a.in) // an error is an end, too
+	}()
+	return ctx
 }
 
 // startError sorts a failed start: what the caller configured is the caller's.

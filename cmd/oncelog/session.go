@@ -142,15 +142,6 @@ func (n *node) serveHTTP(a *app) (err error) {
 	return nil
 }
 
-// bootstrap is what a client on this machine takes for bootstrap.servers.
-func (s *session) bootstrap() string {
-	var all []string
-	for _, n := range s.nodes {
-		all = append(all, local(n.broker.Addr()))
-	}
-	return strings.Join(all, ",")
-}
-
 // local names an address as a client on this machine would.
 func local(addr net.Addr) string {
 	host, port, err := net.SplitHostPort(addr.String())
@@ -169,45 +160,62 @@ type bannerNode struct {
 	Bootstrap string      `json:"bootstrap"`
 	LogDirs   string      `json:"log_dirs"`
 	HTTP      string      `json:"http,omitempty"`
+	PID       int         `json:"pid,omitempty"` // of a process of its own
 }
 
-// banner says where the brokers are: a box for people, one JSON line for
-// programs. dirs is the folder of all of them.
+// A bannerOf is what the banner says.
+type bannerOf struct {
+	title     string
+	dirs      string // the folder of all brokers
+	clusterID string
+	began     time.Time
+	nodes     []bannerNode
+}
+
+// banner says where the brokers of this process are. dirs is the folder of all.
 func (s *session) banner(title, dirs string) {
-	took := time.Since(s.began).Round(100 * time.Microsecond)
-	clusterID := s.nodes[0].broker.ClusterID()
-	if s.app.format == "json" {
+	b := bannerOf{title: title, dirs: dirs, clusterID: s.nodes[0].broker.ClusterID(), began: s.began}
+	for _, n := range s.nodes {
+		b.nodes = append(b.nodes, bannerNode{NodeID: json.Number(n.properties["node.id"]), Bootstrap: local(n.broker.Addr()), LogDirs: n.properties["log.dirs"], HTTP: n.url()})
+	}
+	s.app.banner(b)
+}
+
+// banner prints a box for people, one JSON line for programs.
+func (a *app) banner(b bannerOf) {
+	took := time.Since(b.began).Round(100 * time.Microsecond)
+	var bootstrap []string
+	for _, n := range b.nodes {
+		bootstrap = append(bootstrap, n.Bootstrap)
+	}
+	if a.format == "json" {
 		line := map[string]any{
-			"version": version, "bootstrap": s.bootstrap(), "cluster_id": clusterID,
-			"log_dirs": dirs, "pid": os.Getpid(), "started_ms": float64(took.Microseconds()) / 1000,
+			"version": version, "bootstrap": strings.Join(bootstrap, ","), "cluster_id": b.clusterID,
+			"log_dirs": b.dirs, "pid": os.Getpid(), "started_ms": float64(took.Microseconds()) / 1000,
 		}
-		if s.nodes[0].http != nil {
-			line["http"] = s.nodes[0].url()
+		if url := b.nodes[0].HTTP; url != "" {
+			line["http"] = url
 		}
-		if len(s.nodes) > 1 {
-			var brokers []bannerNode
-			for _, n := range s.nodes {
-				brokers = append(brokers, bannerNode{json.Number(n.properties["node.id"]), local(n.broker.Addr()), n.properties["log.dirs"], n.url()})
-			}
-			line["brokers"] = brokers
+		if len(b.nodes) > 1 {
+			line["brokers"] = b.nodes
 		}
-		if err := s.app.printJSON(line); err != nil {
-			fmt.Fprintf(s.app.err, "oncelog: banner: %v\n", err)
+		if err := a.printJSON(line); err != nil {
+			fmt.Fprintf(a.err, "oncelog: banner: %v\n", err)
 		}
 		return
 	}
 	count := "1 broker"
-	if len(s.nodes) > 1 {
-		count = fmt.Sprintf("%d brokers", len(s.nodes))
+	if len(b.nodes) > 1 {
+		count = fmt.Sprintf("%d brokers", len(b.nodes))
 	}
-	fmt.Fprintln(s.app.out, title)
-	fmt.Fprintf(s.app.out, "  Kafka      %-24s (%s, speaking Kafka %s, cluster id %s)\n", s.bootstrap(), count, speaks, clusterID)
-	for _, n := range s.nodes {
-		if url := n.url(); url != "" {
-			fmt.Fprintf(s.app.out, "  Metrics    %s/metrics    Ready: %s/readyz\n", url, url)
+	fmt.Fprintln(a.out, b.title)
+	fmt.Fprintf(a.out, "  Kafka      %-24s (%s, speaking Kafka %s, cluster id %s)\n", strings.Join(bootstrap, ","), count, speaks, b.clusterID)
+	for _, n := range b.nodes {
+		if n.HTTP != "" {
+			fmt.Fprintf(a.out, "  Metrics    %s/metrics    Ready: %s/readyz\n", n.HTTP, n.HTTP)
 		}
 	}
-	fmt.Fprintf(s.app.out, "Ready in %v.  (Ctrl-C to stop)\n", took)
+	fmt.Fprintf(a.out, "Ready in %v.  (Ctrl-C to stop)\n", took)
 }
 
 // url is where the node's HTTP server is, empty when it has none.
