@@ -60,7 +60,7 @@ bench: ## micro-benchmarks
 conform: ## the conformance suite against BROKERS
 	$(GO) test -count=1 ./conformance -args -brokers $(BROKERS)
 
-kgo: build ## franz-go's own integration suite at $(KGO) against this broker
+kgo: build ## franz-go's own integration suite at $(KGO) against this broker; KILL=10: three, one killed every 10 s
 	tools/kgo.sh $(KGO)
 
 clients: build ## kcat and Apache Kafka's own tools against this broker
@@ -69,7 +69,7 @@ clients: build ## kcat and Apache Kafka's own tools against this broker
 interop: build ## client libraries in several languages, the same four programs each; BROKERS=host:port for another broker
 	tools/interop/run
 
-streams: build ## Kafka Streams counts words exactly once while it is killed three times; BROKERS=host:port for another broker
+streams: build ## Kafka Streams counts words exactly once while it is killed three times; BROKERS=host:port for another broker, KILL=10 as above
 	tools/interop/streams/run.sh
 
 verifiable: build ## Kafka's VerifiableProducer and VerifiableConsumer as a pair; BROKERS=host:port for another broker

@@ -6,11 +6,13 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.stream.Collectors;
@@ -105,7 +107,7 @@ public final class WordCount {
         System.out.println("seed " + seed);
         try (Admin admin = Admin.create(Map.<String, Object>of("bootstrap.servers", bootstrap))) {
             var topics = List.of(lines(), counts());
-            admin.createTopics(topics.stream().map(t -> new NewTopic(t, PARTITIONS, (short) 1)).collect(Collectors.toList())).all().get();
+            admin.createTopics(topics.stream().map(t -> new NewTopic(t, Optional.of(PARTITIONS), Optional.empty())).collect(Collectors.toList())).all().get();
             for (String t : topics) admin.listOffsets(partitions(t).stream().collect(Collectors.toMap(p -> p, p -> OffsetSpec.latest()))).all().get();
             drive(admin, new Random(seed));
         }
@@ -138,7 +140,14 @@ public final class WordCount {
 
     private long ongoing(Admin admin) throws Exception {
         var options = new ListTransactionsOptions().filterStates(Set.of(TransactionState.ONGOING));
-        return admin.listTransactions(options).all().get().stream().filter(t -> t.transactionalId().startsWith(prefix)).count();
+        for (int tries = 1; ; tries++) {
+            try {
+                return admin.listTransactions(options).all().get().stream().filter(t -> t.transactionalId().startsWith(prefix)).count();
+            } catch (ExecutionException e) { // AllBrokersStrategy of 4.3.1 does not survive a broker that goes while it is asked
+                if (tries == 50) throw e;
+                Thread.sleep(200);
+            }
+        }
     }
 
     /** A process that counts; closing kills it. */
