@@ -178,6 +178,9 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 	if err := b.awaitMajority(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
+	if err := b.metadata.CatchUp(ctx); err != nil {
+		b.logger.Warn("the controller does not say how far the metadata is; the start goes on with what this node knows", "error", err)
+	}
 	return nil
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-// A change is what a node asks of the metadata's leader: exactly one of its
-// pointers is set. It is decided there, on the newest image.
+// A change is what a node asks of the metadata's leader: one of its pointers is
+// set, or none, which asks only how far the leader is. It is decided there, on the newest image.
 type change struct {
 	CreateTopic   *TopicSpec       `json:"createTopic,omitempty"`
 	DeleteTopic   *UUID            `json:"deleteTopic,omitempty"`
@@ -196,7 +196,7 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 			out.IDs, err = decideProducerIDs(img, c.ProducerIDs.Broker)
 			return []command{{ProducerIDs: out.IDs}}, err
 		default:
-			return nil, fmt.Errorf("a change of nothing: %w", kerr.InvalidRequest)
+			return nil, nil
 		}
 	})
 	out.Offset = m.Image().Offset

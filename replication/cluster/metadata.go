@@ -211,6 +211,14 @@ func (m *Metadata) WaitLed(ctx context.Context) error {
 	return m.cfg.WaitLed(ctx)
 }
 
+// CatchUp waits until this node has applied all that was decided before the call.
+//
+// Errors: NOT_CONTROLLER, those of the context.
+func (m *Metadata) CatchUp(ctx context.Context) error {
+	_, err := m.change(ctx, change{})
+	return err
+}
+
 // Leader is the node that leads the metadata, -1 while none is known.
 func (m *Metadata) Leader() int32 { return m.cfg.Leader() }
 
