@@ -65,7 +65,7 @@ type DeletedTopic struct {
 // TopicsDeleted removes the offsets that were committed for these topics, so
 // that a topic created again under the same name shows none of them (hard-36).
 // Partitions of __consumer_offsets that this node does not coordinate are left
-// to their coordinator.
+// to their coordinator, and one that loads looks for them at its end.
 func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []DeletedTopic) error {
 	byName := make(map[string][16]byte, len(topics))
 	for _, t := range topics {
@@ -77,7 +77,7 @@ func (c *Coordinator) TopicsDeleted(ctx context.Context, topics []DeletedTopic) 
 	}
 	var errs []error
 	for _, s := range c.allServed() {
-		if err := s.sweep(ctx, sweep{doomed: doomed}); !errors.Is(err, kerr.NotCoordinator) {
+		if err := s.sweep(ctx, sweep{doomed: doomed}); !errors.Is(err, kerr.NotCoordinator) && !errors.Is(err, kerr.CoordinatorLoadInProgress) {
 			errs = append(errs, err)
 		}
 	}
