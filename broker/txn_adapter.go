@@ -100,7 +100,7 @@ func (b *Broker) ensureAt(ctx context.Context, node int32, r txn.EnsureRequest) 
 	}
 	errs := make([]error, len(r.Participants))
 	for i := range errs {
-		if errs[i] = err; err == nil {
+		if errs[i] = r.Translate(err); err == nil {
 			errs[i] = answers[i].err(node)
 		}
 	}

@@ -23,6 +23,9 @@ kill_in_turn() {
   done
 }
 stop_broker() {
-  test -z "$killer" || { kill "$killer" 2>/dev/null; wait "$killer" || true; killer=; echo "$(grep -c '^killed' "$scratch/kills.log") brokers were killed and started again"; grep -v '^killed' "$scratch/kills.log"; }
   test -z "$broker" || { kill "$broker"; wait "$broker" || true; broker=; }
+  test -n "$killer" || return 0
+  kill "$killer" 2>/dev/null || true; wait "$killer" || true; killer=
+  echo "$(grep -c '^killed' "$scratch/kills.log" || true) brokers were killed and started again"
+  ! grep -v '^killed' "$scratch/kills.log"
 }

@@ -125,15 +125,15 @@ func (c *Coordinator) Ensure(ctx context.Context, r EnsureRequest) []error {
 		errs = each
 	}
 	for i := range errs {
-		errs[i] = r.translate(cmp.Or(err, errs[i]))
+		errs[i] = r.Translate(cmp.Or(err, errs[i]))
 	}
 	return errs
 }
 
-// translate turns the coordinator's answer into that of the append.
+// Translate turns the coordinator's answer into that of the append.
 //
 // Source: AddPartitionsToTxnManager and ReplicaManager of Kafka 4.3.1.
-func (r EnsureRequest) translate(err error) error {
+func (r EnsureRequest) Translate(err error) error {
 	produce := r.API == kmsg.Produce
 	unreachable := errors.Is(err, kerr.NotCoordinator) || errors.Is(err, kerr.CoordinatorNotAvailable) ||
 		errors.Is(err, kerr.CoordinatorLoadInProgress) || errors.Is(err, kerr.NetworkException)
