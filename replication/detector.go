@@ -159,7 +159,7 @@ func (d *detector) alive(node int32) bool {
 // rank is this node's place among the voters that are there.
 func (d *detector) rank(p *Partition) int {
 	rank := 0
-	for _, v := range p.Voters() {
+	for _, v := range p.inPreference() {
 		if v == d.node.cfg.NodeID {
 			break
 		}

@@ -30,8 +30,8 @@ type group struct {
 	closeLog  func() error
 }
 
-// How long raft waits for a peer. Kicks start elections, so this may be long; an
-// only voter waits for nobody, and its timers would tick for nothing.
+// How long raft waits for a peer. Kicks start elections, so this may be long; a
+// node without others waits for nobody, and its timers would tick for nothing.
 const (
 	peerTimeout  = 10 * time.Second
 	aloneTimeout = 10 * time.Minute
@@ -45,7 +45,7 @@ const (
 // kicks start elections, and no snapshots, because the boundary is the only one.
 func (n *Node) raftConfig(p *Partition) *raft.Config {
 	timeout := peerTimeout
-	if len(p.voters) == 1 && !p.joins {
+	if n.cfg.links == nil {
 		timeout = aloneTimeout
 	}
 	commitTimeout := commitIdle
@@ -91,7 +91,9 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	if g.store.failed.Load() {
 		return nil, errors.Join(errOffline, g.stop())
 	}
-	g.store.sole.Store(onlyVoter(r.GetConfiguration().Configuration(), n.cfg.NodeID))
+	members := r.GetConfiguration().Configuration()
+	g.store.sole.Store(onlyVoter(members, n.cfg.NodeID))
+	g.transport.newcomer.Store(newcomer(members, n.cfg.NodeID))
 	r.RegisterObserver(raft.NewObserver(nil, false, g.observe))
 	return g, nil
 }

@@ -83,7 +83,11 @@ func (p *Partition) checkTerm(v *slot, l *log.Log) error {
 	if l.LastTerm() <= term {
 		return nil
 	}
-	if len(p.voters) != 1 || p.joins {
+	members, err := membersIn(l)
+	if err != nil {
+		return fmt.Errorf("members of %v: %w", p.id, err)
+	}
+	if !onlyVoter(members, p.node.cfg.NodeID) {
 		return fmt.Errorf("%s knows term %d of %v, its log has entries of term %d: the file is damaged and votes may be lost", slotFileName, term, p.id, l.LastTerm())
 	}
 	p.logger.Warn("slot file was damaged; the term follows from the log", "file", slotFileName, "term", term, "log_term", l.LastTerm())

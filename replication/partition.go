@@ -77,6 +77,9 @@ type Partition struct {
 	config atomic.Pointer[log.Config]
 	pulled atomic.Int64 // when a follower last asked for a piece, ns
 
+	moving    atomic.Bool             // SetVoters runs
+	preferred atomic.Pointer[[]int32] // nil: raft's order
+
 	closing  chan struct{} // closed when the partition closes
 	tasks    sync.WaitGroup
 	mu       sync.Mutex

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -46,6 +47,7 @@ type transport struct {
 	stop     chan struct{}
 	staging  chan struct{} // a token: one snapshot is brought here at a time
 	throttle *throttle
+	newcomer atomic.Bool // no vote is given
 
 	mu    sync.Mutex
 	began time.Time // this leadership
@@ -320,10 +322,23 @@ func (t *transport) receive(req any) mesh.Wait {
 		if err := checkMembers(r.Entries); err != nil {
 			return failed(err)
 		}
+		commit := r.LeaderCommitIndex
 		t.limit(r)
+		if t.newcomer.Load() {
+			return t.hear(r, t.line(req), commit)
+		}
+	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest:
+		if t.newcomer.Load() {
+			return failed(errNewcomer)
+		}
 	case *mesh.Install:
 		return t.install(r)
 	}
+	return t.line(req)
+}
+
+// line puts a request that is its own content in raft's line.
+func (t *transport) line(req any) mesh.Wait {
 	answer := make(chan raft.RPCResponse, 1)
 	return t.enqueue(raft.RPC{Command: req, RespChan: answer}, answer)
 }
