@@ -24,6 +24,7 @@ complaints() { grep -E '_test\.go:[0-9]+: |^panic:' kgo.log | grep -vE 'deleting
 absence='connection refused|connection reset|EOF|broken pipe|i/o timeout|use of closed network connection'
 pattern=${KGO_TEST_RUN:-.} failed=
 while ! run "$pattern"; do
+  cat kgo.log >>earlier.log
   pattern="^($(grep -oE '^--- FAIL: [^ ]+' kgo.log | sed 's/--- FAIL: //' | paste -sd '|'))\$"
   grep -E '^(--- FAIL|panic)|^ +--- FAIL' kgo.log || true; complaints | cut -c1-300
   runs=$((runs - 1))
@@ -31,5 +32,5 @@ while ! run "$pattern"; do
   echo "a broker was gone for a moment; again: $pattern"
 done
 grep -E '^(FAIL|ok)' kgo.log || true
-echo "skipped:"; grep -oE -- '--- SKIP: [^ ]+' kgo.log | sed 's/--- SKIP: /  /' | sort
+echo "skipped:"; cat kgo.log earlier.log 2>/dev/null | grep -oE -- '--- SKIP: [^ ]+' | sed 's/--- SKIP: /  /' | sort -u
 test -z "$failed" || { echo "broker said:"; tail -20 broker.log; exit 1; }
