@@ -75,6 +75,8 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 			t.Partitions = slices.Concat(old.Partitions, c.AddPartition.Partitions)
 			i.setTopic(t.numbered(), dirty)
 		}
+	case c.ChangePartitions != nil:
+		i.changePartitions(*c.ChangePartitions, dirty)
 	case c.SetConfigs != nil:
 		i.configure(*c.SetConfigs, dirty)
 	case c.SetFeature != nil:
@@ -82,6 +84,22 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 	case c.ProducerIDs != nil:
 		i.nextProducerID = max(i.nextProducerID, c.ProducerIDs.First+int64(c.ProducerIDs.Count))
 	}
+}
+
+// changePartitions replaces the records of partitions that there are.
+func (i *Image) changePartitions(c changePartitions, dirty map[part]struct{}) {
+	old, ok := i.ids[c.ID]
+	if !ok {
+		return
+	}
+	t := *old
+	t.Partitions = slices.Clone(old.Partitions)
+	for at, p := range c.Partitions {
+		if at >= 0 && int(at) < len(t.Partitions) {
+			t.Partitions[at] = p
+		}
+	}
+	i.setTopic(t.numbered(), dirty)
 }
 
 func brokerKey(id int32) string { return strconv.Itoa(int(id)) }

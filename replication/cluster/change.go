@@ -17,6 +17,8 @@ type change struct {
 	CreateTopic   *TopicSpec       `json:"createTopic,omitempty"`
 	DeleteTopic   *UUID            `json:"deleteTopic,omitempty"`
 	AddPartitions *growth          `json:"addPartitions,omitempty"`
+	Moves         *moves           `json:"moves,omitempty"`
+	Moved         *moved           `json:"moved,omitempty"`
 	AlterConfigs  *alteration      `json:"alterConfigs,omitempty"`
 	SetFeature    *setFeature      `json:"setFeature,omitempty"`
 	Register      *Broker          `json:"registerBroker,omitempty"`
@@ -50,6 +52,8 @@ type outcome struct {
 	Offset int64        `json:"offset"` // of the image that holds it
 	Topic  *Topic       `json:"topic,omitempty"`
 	IDs    *producerIDs `json:"producerIds,omitempty"`
+	// Refused are those of several that were not decided, in their order.
+	Refused []refused `json:"refused,omitempty"`
 
 	Code    int16  `json:"code,omitempty"` // 0: it was made
 	Message string `json:"message,omitempty"`
@@ -114,7 +118,7 @@ func (m *Metadata) forward(ctx context.Context, leader int32, c change) (out out
 	return out, nil
 }
 
-// A remoteError is another node's refusal, in its words.
+// A remoteError is a refusal in other words than ours: another node's, or Kafka's.
 type remoteError struct {
 	text  string
 	cause error
@@ -122,6 +126,11 @@ type remoteError struct {
 
 func (e remoteError) Error() string { return e.text }
 func (e remoteError) Unwrap() error { return e.cause }
+
+// refuse is a refusal in Kafka's words.
+func refuse(code *kerr.Error, format string, args ...any) error {
+	return remoteError{text: fmt.Sprintf(format, args...), cause: code}
+}
 
 // Serve decides a change that another node forwards and returns the outcome.
 func (m *Metadata) Serve(ctx context.Context, request []byte) ([]byte, error) {
@@ -181,6 +190,11 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 				return nil, err
 			}
 			return []command{{AddPartition: &addPartitions{ID: g.ID, Partitions: added}}}, nil
+		case c.Moves != nil:
+			commands, out.Refused = decideMoves(img, *c.Moves)
+			return commands, nil
+		case c.Moved != nil:
+			return decideMoved(img, *c.Moved), nil
 		case c.AlterConfigs != nil:
 			return m.decideAlteration(img, *c.AlterConfigs)
 		case c.SetFeature != nil:

@@ -23,9 +23,12 @@ type command struct {
 	CreateTopic  *Topic         `json:"createTopic,omitempty"`
 	DeleteTopic  *deleteTopic   `json:"deleteTopic,omitempty"`
 	AddPartition *addPartitions `json:"addPartitions,omitempty"`
-	SetConfigs   *setConfigs    `json:"setConfigs,omitempty"`
-	SetFeature   *setFeature    `json:"setFeature,omitempty"`
-	ProducerIDs  *producerIDs   `json:"producerIds,omitempty"`
+
+	ChangePartitions *changePartitions `json:"changePartitions,omitempty"`
+
+	SetConfigs  *setConfigs  `json:"setConfigs,omitempty"`
+	SetFeature  *setFeature  `json:"setFeature,omitempty"`
+	ProducerIDs *producerIDs `json:"producerIds,omitempty"`
 }
 
 // found makes the cluster: the first command of every metadata log.
@@ -47,6 +50,12 @@ type deleteTopic struct {
 type addPartitions struct {
 	ID         UUID        `json:"id"`
 	Partitions []Partition `json:"partitions"`
+}
+
+// changePartitions replaces the records of partitions.
+type changePartitions struct {
+	ID         UUID                `json:"id"`
+	Partitions map[int32]Partition `json:"partitions"`
 }
 
 // setConfigs changes dynamic configurations; null removes one.
@@ -109,7 +118,7 @@ func (c command) check() error {
 	set := 0
 	for _, one := range []bool{
 		c.Found != nil, c.Register != nil, c.Unregister != nil, c.CreateTopic != nil, c.DeleteTopic != nil,
-		c.AddPartition != nil, c.SetConfigs != nil, c.SetFeature != nil, c.ProducerIDs != nil,
+		c.AddPartition != nil, c.ChangePartitions != nil, c.SetConfigs != nil, c.SetFeature != nil, c.ProducerIDs != nil,
 	} {
 		if one {
 			set++

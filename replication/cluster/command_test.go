@@ -18,6 +18,7 @@ func examples() []command {
 		{CreateTopic: &Topic{Name: "a", ID: UUID{1}, Created: 5, Configs: map[string]string{"k": "v"}, Partitions: []Partition{{Replicas: []int32{1, 2}}}}},
 		{DeleteTopic: &deleteTopic{ID: UUID{1}, Time: 6}},
 		{AddPartition: &addPartitions{ID: UUID{1}, Partitions: []Partition{{Replicas: []int32{2}}}}},
+		{ChangePartitions: &changePartitions{ID: UUID{1}, Partitions: map[int32]Partition{0: {Replicas: []int32{2, 3, 1}, Adding: []int32{3}, Removing: []int32{1}, Founded: true}}}},
 		{SetConfigs: &setConfigs{Resource: Resource{TopicResource, "a"}, Values: map[string]*string{"k": nil, "l": &value}}},
 		{SetFeature: &setFeature{Name: TransactionVersion, Level: 1}},
 		{ProducerIDs: &producerIDs{Broker: 1, First: 1000, Count: 1000}},

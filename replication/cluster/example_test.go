@@ -31,6 +31,10 @@ func Example() {
 		panic(err)
 	}
 	topic, _ := metadata.Image().Topic("orders")
-	fmt.Println(topic.Name, topic.Partitions)
-	// Output: orders [{0 [1]} {1 [1]}]
+	for _, p := range topic.Partitions {
+		fmt.Println(topic.Name, p.ID, p.Replicas)
+	}
+	// Output:
+	// orders 0 [1]
+	// orders 1 [1]
 }

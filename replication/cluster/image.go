@@ -57,6 +57,14 @@ type Topic struct {
 type Partition struct {
 	ID       int32   `json:"-"`
 	Replicas []int32 `json:"replicas"` // preferred leader first
+	// Adding and Removing are those of Replicas that come and go while the
+	// partition is reassigned (KIP-455).
+	Adding   []int32 `json:"adding,omitempty"`
+	Removing []int32 `json:"removing,omitempty"`
+	// Founders are the replicas that make the group, where they are others than
+	// Replicas; Founded says that it is made.
+	Founders []int32 `json:"founders,omitempty"`
+	Founded  bool    `json:"founded,omitempty"`
 }
 
 // A DeadTopic is a topic that was deleted: its id is never used again (hard-36).
