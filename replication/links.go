@@ -87,11 +87,11 @@ func (n *Node) Hears(node int32) bool {
 // before a leader must take it that another one was elected (hard-24).
 const fenceAfter = time.Second
 
-// fenced says whether this leader may lead no longer: fewer than a majority of
+// Fenced says whether this leader may lead no longer: fewer than a majority of
 // its voters have answered a request that was sent in the last second. It is
 // asked at the moment of use, so a process that was stopped finds out before it
 // answers anybody.
-func (p *Partition) fenced() bool {
+func (p *Partition) Fenced() bool {
 	g := p.group.Load()
 	if g.store.sole.Load() || p.node.cfg.links == nil {
 		return false

@@ -202,7 +202,7 @@ func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
 	if err := p.run(ctx, q); err != nil {
 		return Appended{}, err
 	}
-	if a.Acks != -1 && p.fenced() { // nothing else tells who led when it was stored
+	if a.Acks != -1 && p.Fenced() { // nothing else tells who led when it was stored
 		return Appended{}, fmt.Errorf("append: %w: %w", errFenced, kerr.NotLeaderForPartition)
 	}
 	return p.appended(q), nil
@@ -213,7 +213,7 @@ func (p *Partition) proposal(a Append) (*proposal, error) {
 	if _, err := record.Peek(a.Batch); err != nil {
 		return nil, fmt.Errorf("append: %w: %w", err, kerr.CorruptMessage)
 	}
-	if p.fenced() {
+	if p.Fenced() {
 		return nil, fmt.Errorf("append: %w: %w", errFenced, kerr.NotEnoughReplicas)
 	}
 	need, err := p.enough(a)

@@ -53,12 +53,12 @@ func (c *Coordinator) verify(ctx context.Context, r AddPartitionsRequest) (errs 
 	}
 	err = p.nextTransaction(ctx, r.TransactionalID, func(bound context.Context) error {
 		var refusal error
-		err := p.shard.View(bound, func(v *view) {
+		err := p.shard.Answer(bound, func(v *view) {
 			errs, refusal = decideVerify(v.get(r.TransactionalID), addRequest{
 				producerID: r.ProducerID, producerEpoch: r.ProducerEpoch, participants: r.Participants,
 			})
 		})
-		return errors.Join(err, refusal)
+		return cmp.Or(err, refusal)
 	})
 	return errs, err
 }

@@ -65,7 +65,7 @@ func (c *Coordinator) List(ctx context.Context, r ListRequest) (ListReply, error
 		}
 	}
 	for _, p := range c.all() {
-		err := p.shard.View(ctx, func(v *view) {
+		err := p.shard.Answer(ctx, func(v *view) {
 			for id, e := range v.entries {
 				if f.includes(id, e.txn) {
 					reply.Transactions = append(reply.Transactions, Listed{id, e.txn.ProducerID, e.txn.State})
@@ -115,7 +115,7 @@ func (c *Coordinator) Describe(ctx context.Context, id string) (Transaction, err
 		return Transaction{}, err
 	}
 	var t *Transaction
-	if err := p.shard.View(ctx, func(v *view) { t = v.get(id) }); err != nil {
+	if err := p.shard.Answer(ctx, func(v *view) { t = v.get(id) }); err != nil {
 		return Transaction{}, err
 	}
 	if t == nil {

@@ -114,7 +114,7 @@ func (p *partition) watchTimeouts() {
 // leadership or a transaction begins, which wakes watchTimeouts.
 func (p *partition) due() (over []timedOut, next time.Time) {
 	err := p.shard.View(p.ctx, func(v *view) { over, next = v.takeDue(time.Now()) })
-	if err != nil && !errors.Is(err, kerr.NotCoordinator) {
+	if err != nil && (!errors.Is(err, kerr.NotCoordinator) || errors.Is(err, shard.ErrFenced)) {
 		next = time.Now().Add(abortRetry)
 	}
 	return over, next

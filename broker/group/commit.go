@@ -227,7 +227,7 @@ const reverify = 3
 
 // verifiedCommit asks the transaction coordinator once and appends.
 func (c *Coordinator) verifiedCommit(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, b *commit, s *served) error {
-	if err := s.shard.View(ctx, func(*view) {}); err != nil { // only a leader gives a guard
+	if err := s.shard.Answer(ctx, func(*view) {}); err != nil { // only a leader gives a guard
 		return err
 	}
 	guard, err := c.config.Verify(ctx, req, s.index, s.shard.Guard)

@@ -31,7 +31,7 @@ func (c *Coordinator) describe(ctx context.Context, id string, version int16) km
 	answer.Group = id
 	s, err := c.of(id)
 	if err == nil {
-		err = s.shard.View(ctx, func(v *view) {
+		err = s.shard.Answer(ctx, func(v *view) {
 			if g := v.groups[id]; g != nil {
 				g.describe(&answer)
 				return
@@ -81,7 +81,7 @@ func (c *Coordinator) ListGroups(ctx context.Context, req *kmsg.ListGroupsReques
 	}
 	var groups []kmsg.ListGroupsResponseGroup
 	for _, s := range c.allServed() {
-		err := s.shard.View(ctx, func(v *view) {
+		err := s.shard.Answer(ctx, func(v *view) {
 			for id, g := range v.groups {
 				if !wanted(req.StatesFilter, g.state.String()) {
 					continue

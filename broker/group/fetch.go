@@ -77,7 +77,7 @@ func (c *Coordinator) fetchGroup(ctx context.Context, asked kmsg.OffsetFetchRequ
 	answer.Group = asked.Group
 	s, err := c.of(asked.Group)
 	if err == nil {
-		err = s.shard.View(ctx, func(v *view) {
+		err = s.shard.Answer(ctx, func(v *view) {
 			f := fetch{c: c, v: v, group: asked.Group, requireStable: requireStable, byID: byID}
 			if asked.Topics == nil {
 				answer.Topics = f.all()

@@ -12,6 +12,11 @@ var (
 	// ever will be, in the log. A Partition wraps it beside the wire error.
 	ErrRefused = errors.New("append refused before it was enqueued")
 
+	// ErrFenced says, beside NOT_COORDINATOR, that this node leads as far as it
+	// knows, and that a majority of the voters has been silent for so long that
+	// another node may lead. It passes, or the leadership does.
+	ErrFenced = errors.New("a majority of the partition's voters is silent")
+
 	// ErrBusy says that ctx ended while another update held the key.
 	ErrBusy = errors.New("key is held by another update")
 )

@@ -124,6 +124,27 @@ func TestLeadership(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+	bubble(t, "hard-24 a leader that may have been replaced answers nothing from its view", func(t *testing.T) {
+		r := open(t, shard.Options[*kv]{})
+		_, err := r.set(t.Context(), "a", "1")
+		wantErr(t, err, nil)
+		decided := func() error { // from the view alone
+			_, err := r.Update(t.Context(), "a", func(*kv, int32) (shard.Write, error) { return shard.Write{}, nil })
+			return err
+		}
+		r.Fence(true)
+		wantErr(t, r.View(t.Context(), func(*kv) { t.Error("it was looked at") }), kerr.NotCoordinator, shard.ErrFenced)
+		wantErr(t, decided(), kerr.NotCoordinator, shard.ErrFenced)
+		r.Fence(false)
+		wantErr(t, r.Answer(t.Context(), func(*kv) { r.Fence(true) }), kerr.NotCoordinator, shard.ErrFenced) // as when the process was stopped behind the look
+		r.Fence(false)
+		wantErr(t, r.Answer(t.Context(), func(*kv) {}), nil)
+		wantErr(t, decided(), nil)
+		wantValues(t, r, map[string]string{"a": "1"})
+		if diff := cmp.Diff([]string{"load 1 0"}, r.events); diff != "" {
+			t.Error(diff)
+		}
+	})
 	bubble(t, "new leadership replays what others wrote meanwhile", func(t *testing.T) {
 		r := open(t, shard.Options[*kv]{})
 		_, err := r.set(t.Context(), "a", "1")

@@ -42,6 +42,9 @@ type Leadership struct {
 	Leading bool
 	// Ready: the barrier of the leader's own epoch is committed. Implies Leading.
 	Ready bool
+	// Fenced: a majority has been silent for so long that another node may lead,
+	// and know more. Nothing is answered from the view then (hard-24).
+	Fenced bool
 	// Epoch is the leader epoch.
 	Epoch int32
 }

@@ -24,7 +24,7 @@ func OnReplica(p *replication.Partition, node int32, minInSync int16) Partition 
 
 func (r replica) Leadership() Leadership {
 	l := r.p.Leadership()
-	return Leadership{Leading: l.Ready || l.Leader == r.node || l.Leader < 0, Ready: l.Ready, Epoch: l.Epoch}
+	return Leadership{Leading: l.Ready || l.Leader == r.node || l.Leader < 0, Ready: l.Ready, Fenced: l.Ready && r.p.Fenced(), Epoch: l.Epoch}
 }
 
 func (r replica) StartOffset() int64     { return r.p.StartOffset() }

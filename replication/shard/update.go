@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,8 @@ import (
 // decide, not the append: once enqueued, a record takes its course.
 //
 // Errors: COORDINATOR_LOAD_IN_PROGRESS while loading; NOT_COORDINATOR when this
-// node does not lead, or stopped leading, or an append ended in doubt (the record
+// node does not lead, or stopped leading, or may have been replaced (ErrFenced),
+// or an append ended in doubt (the record
 // may be committed or not: the shard replays before it serves again, hard-18);
 // COORDINATOR_NOT_AVAILABLE when the log cannot be replayed; otherwise why the
 // partition refused the append.
@@ -55,7 +57,7 @@ func (s *Shard[V]) Update(ctx context.Context, key string, decide func(view V, e
 
 // View runs fn under the view lock on a view of everything committed. fn reads
 // and must not block. A following view answers on every node; else the errors
-// are those of Update.
+// are those of Update, and ErrFenced. fn did not run when it fails.
 func (s *Shard[V]) View(ctx context.Context, fn func(view V)) error {
 	if s.opts.Follow {
 		return s.follow(ctx, fn)
@@ -72,7 +74,27 @@ func (s *Shard[V]) View(ctx context.Context, fn func(view V)) error {
 	if t.hasEnded() {
 		return errNotCoordinator("leadership ended")
 	}
+	if err := s.unfenced(); err != nil {
+		return err
+	}
 	fn(t.replay.view)
+	return nil
+}
+
+// Answer is View for what is answered: when it fails, what fn read must not be
+// used. A process that was stopped behind the look finds out (hard-24).
+func (s *Shard[V]) Answer(ctx context.Context, fn func(view V)) error {
+	if err := s.View(ctx, fn); err != nil || s.opts.Follow {
+		return err
+	}
+	return s.unfenced()
+}
+
+// unfenced says whether the view is surely not older than another leader's.
+func (s *Shard[V]) unfenced() error {
+	if s.p.Leadership().Fenced {
+		return fmt.Errorf("%w: %w", ErrFenced, kerr.NotCoordinator)
+	}
 	return nil
 }
 
@@ -95,7 +117,7 @@ func (s *Shard[V]) write(t *term[V], decide func(V, int32) (Write, error)) (offs
 	defer t.updates.Done()
 	w, err := t.decide(decide)
 	if err != nil || len(w.Records) == 0 {
-		return -1, err
+		return -1, cmp.Or(s.unfenced(), err)
 	}
 	offset, err = s.p.Append(s.ctx, w.batch(), AppendOptions{Epoch: t.epoch, Guard: w.Guard, TV2: w.TV2})
 	if err == nil {

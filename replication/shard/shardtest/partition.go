@@ -202,6 +202,11 @@ func (p *Partition) store(batch record.Batch) (baseOffset int64) {
 	return baseOffset
 }
 
+// Fence says whether this node, though it leads, may have been replaced.
+func (p *Partition) Fence(fenced bool) {
+	p.change(func() { p.role.Fenced = fenced })
+}
+
 // Leadership implements shard.Partition.
 func (p *Partition) Leadership() shard.Leadership {
 	p.mu.Lock()
