@@ -11,7 +11,7 @@ IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash chaos verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -47,6 +47,9 @@ crash: ## a broker killed ROUNDS times under load, and all that clients were tol
 
 failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement, and nothing lost
 	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS)
+
+chaos: build ## three brokers killed, stopped and parted under load for a minute, and all that clients were told judged; LONG=1 for ten; SEED repeats a run's choices
+	bin/oncelog verify chaos --seed $(SEED) $(if $(LONG),--for 10m --min-txns 20000 --min-faults 60,--for 55s)
 
 verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka, which looks for timed out transactions every 10 s
 	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)

@@ -6,11 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -30,8 +30,8 @@ type children struct {
 var _ nemesis.Cluster = (*children)(nil)
 
 // newChildren prepares brokers with these properties, each with a folder of its
-// own below dir; none is started.
-func (a *app) newChildren(f *devFlags, properties map[string]string, dir string) (*children, error) {
+// own below dir; none is started. What they log goes where logs says.
+func (a *app) newChildren(f *devFlags, properties map[string]string, dir string, logs func(id int32) io.Writer) (*children, error) {
 	taken := make(map[int32]ports)
 	targets := make(map[int32]string)
 	for i := range f.brokers {
@@ -46,7 +46,6 @@ func (a *app) newChildren(f *devFlags, properties map[string]string, dir string)
 		return nil, err
 	}
 	c := &children{mesh: mesh, changed: func() {}, say: func(err error) { fmt.Fprintf(a.err, "oncelog: %v\n", err) }}
-	var writing sync.Mutex
 	for i := range f.brokers {
 		id := int32(i + 1)
 		p := taken[id]
@@ -58,7 +57,7 @@ func (a *app) newChildren(f *devFlags, properties map[string]string, dir string)
 		for name, value := range properties {
 			setDefault(own, name, value)
 		}
-		one := &child{id: id, args: f.serveArgs(own, p.http), dir: own["log.dirs"], bootstrap: p.clients, logs: &prefixed{prefix: fmt.Sprintf("[%d] ", id), mu: &writing, out: a.err}}
+		one := &child{id: id, args: f.serveArgs(own, p.http), dir: own["log.dirs"], bootstrap: p.clients, logs: logs(id)}
 		if p.http != "" {
 			one.http = "http://" + p.http
 		}
@@ -187,6 +186,15 @@ func (c *children) Start(node int32) error {
 
 func (c *children) Kill(node int32) error      { return c.on(node, (*child).kill) }
 func (c *children) Terminate(node int32) error { return c.on(node, (*child).stop) }
+
+func (c *children) Ended(node int32) bool {
+	one, err := c.find(node)
+	if err != nil {
+		return false
+	}
+	_, pid := one.state()
+	return pid == 0
+}
 
 func (c *children) AwaitServing(ctx context.Context, node int32) error {
 	return c.on(node, func(one *child) error { return one.awaitServing(ctx) })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +38,10 @@ func (a *app) runProcesses(ctx context.Context, f *devFlags, properties map[stri
 	if err := f.setCommon(properties, dir); err != nil {
 		return err
 	}
-	c, err := a.newChildren(f, properties, dir)
+	var writing sync.Mutex
+	c, err := a.newChildren(f, properties, dir, func(id int32) io.Writer {
+		return &prefixed{prefix: fmt.Sprintf("[%d] ", id), mu: &writing, out: a.err}
+	})
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,8 @@ type Cluster interface {
 	Kill(node int32) error
 	// Terminate asks a broker to end, and returns when it has.
 	Terminate(node int32) error
+	// Ended says that a broker has no process.
+	Ended(node int32) bool
 	// Start starts a broker that has ended, with the data that it has.
 	Start(node int32) error
 	// AwaitServing waits until a broker that was started serves clients.

@@ -21,9 +21,13 @@ func (a Anomaly) String() string { return fmt.Sprintf("%s: %s (event %d)", a.Nam
 type Floors struct {
 	Acked, Ended, Kills int // in each round
 	Aborted, Committed  int // transactions in the whole run
+	Transactions        int // of which it is known how they ended, likewise
 	Transformed         int // records of pipelines that a reader of committed data sees
 	Read, Positions     int // records read while following; commits of groups
 	Grants              int // producer ids given
+
+	Faults    map[string]int // how often each was done
+	AllFaults int            // how often any was
 }
 
 // Figures say how much a run achieved.
@@ -34,6 +38,9 @@ type Figures struct {
 	Transformed                int
 	Read, Positions, Grants    int
 	Took                       time.Duration
+
+	Faults   map[string]int // how often each was done
+	Recovery time.Duration  // the longest from everything being well to the next acknowledgement
 }
 
 // A Verdict is what Judge says of a history. A run passes with no anomaly and
@@ -54,7 +61,7 @@ func Judge(h History, f Floors) Verdict {
 var checks = []func(*index) []Anomaly{
 	writes, order, gaps, reads, losses, sequences, producerIDs,
 	isolation, transactions, markers,
-	watermarks, hanging,
+	watermarks, hanging, progress,
 	positions, pipelines,
 }
 

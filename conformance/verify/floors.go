@@ -1,10 +1,15 @@
 package verify
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
 
 // figuresOf counts what a history achieved.
 func figuresOf(h History) Figures {
-	f := Figures{Events: len(h)}
+	f := Figures{Events: len(h), Faults: make(map[string]int), Recovery: longest(recoveries(h))}
 	ends := make(map[string]int) // 1: asked for, 2: known
 	for i := range h {
 		e := &h[i]
@@ -14,6 +19,8 @@ func figuresOf(h History) Figures {
 			f.Rounds++
 		case Kill:
 			f.Kills++
+		case Fault:
+			f.Faults[e.Value]++
 		case Ack:
 			f.Acked++
 		case Fail:
@@ -60,10 +67,19 @@ func missed(h History, f Floors, got Figures) []string {
 	want("rounds", got.Rounds, 1)
 	want("committed transactions", got.Committed, f.Committed)
 	want("aborted transactions", got.Aborted, f.Aborted)
+	want("ended transactions", got.Committed+got.Aborted, f.Transactions)
 	want("records through a pipeline", got.Transformed, f.Transformed)
 	want("records read while following", got.Read, f.Read)
 	want("commits of groups", got.Positions, f.Positions)
 	want("producer ids granted", got.Grants, f.Grants)
+	faults := 0
+	for _, n := range got.Faults {
+		faults += n
+	}
+	want("faults", faults, f.AllFaults)
+	for _, name := range slices.Sorted(maps.Keys(f.Faults)) {
+		want("times "+name, got.Faults[name], f.Faults[name])
+	}
 	round, acked, ended, kills := 0, 0, 0, 0
 	finish := func() {
 		if round > 0 {
@@ -88,4 +104,36 @@ func missed(h History, f Floors, got Figures) []string {
 	}
 	finish()
 	return all
+}
+
+// A recovery is how long it took from everything being well to the next
+// acknowledgement, or to whatever ended the wait.
+type recovery struct {
+	at    int // position of the Healed event
+	took  time.Duration
+	acked bool
+}
+
+// recoveries lists those of a history. A fault that comes before the
+// acknowledgement ends one without a result.
+func recoveries(h History) (all []recovery) {
+	open := -1
+	for i := range h {
+		e := &h[i]
+		switch {
+		case e.Kind == Healed:
+			open = i
+		case open >= 0 && (e.Kind == Ack || e.Kind == Fault || i == len(h)-1):
+			all = append(all, recovery{open, e.At - h[open].At, e.Kind == Ack})
+			open = -1
+		}
+	}
+	return all
+}
+
+func longest(all []recovery) (d time.Duration) {
+	for _, r := range all {
+		d = max(d, r.took)
+	}
+	return d
 }

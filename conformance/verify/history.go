@@ -41,6 +41,8 @@ const (
 	View      Kind = "view"      // a record that a reader of committed data sees in the end
 	Round     Kind = "round"     // a round of faults begins
 	Kill      Kind = "kill"      // a broker was killed, or asked to end
+	Fault     Kind = "fault"     // Value begins to be done to Process
+	Healed    Kind = "healed"    // everything is as it should be again; Within is when records have to be acknowledged again
 )
 
 // An Event is one thing that a client did or was told. Which fields count

@@ -238,3 +238,18 @@ func (l *Load) paced(ctx context.Context, every time.Duration, work func() bool)
 		}
 	}
 }
+
+// Targets are what a nemesis aims at.
+type Targets struct {
+	Topics           []string
+	Groups           []string
+	TransactionalIDs []string
+}
+
+// Targets names what the load works on.
+func (l *Load) Targets() Targets {
+	return Targets{
+		Topics: l.names.topics, Groups: []string{l.names.pipe, l.names.readers, l.names.offsets},
+		TransactionalIDs: []string{l.options.Name + "-tv2-0", l.options.Name + "-tv2-1", l.options.Name + "-tv1-0"},
+	}
+}

@@ -216,6 +216,11 @@ func TestBentHistoriesAreFound(t *testing.T) {
 		{"an offset is gone", "group-offset-regress", h.also(0, group(Position, "r"), func(e *Event) { e.Since, e.Offset = now, -1 })},
 		{"an offset of a transaction goes back", "group-offset-regress", h.also(0, group(Position, "g"), func(e *Event) { e.Since, e.Offset = now, -1 })},
 		{"an offset past the end", "group-offset-beyond-end", h.also(0, group(Commit, "r"), func(e *Event) { e.Offset = 9 }).also(0, group(Position, "r"), func(e *Event) { e.Offset = 9 })},
+		{"nothing is acknowledged when all is well again", "no-progress", append(slices.Clone(h),
+			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second}, Event{Kind: Round, At: 7 * time.Second})},
+		{"an acknowledgement comes late", "no-progress", append(slices.Clone(h),
+			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second}, Event{Kind: Send, Value: "z", Topic: "plain", At: 5 * time.Second},
+			Event{Kind: Ack, Value: "z", Topic: "plain", At: 7 * time.Second})},
 		{"made twice", "etl-duplicate", h.also(0, of(View, "made#0"), func(e *Event) { e.Offset = 3 })},
 		{"made from nothing", "etl-phantom", h.change(0, of(View, "made#0"), func(e *Event) { e.Source = "z" })},
 		{"never made, and passed over", "etl-lost", h.drop(of(View, "made#0"))},
@@ -244,6 +249,8 @@ func TestWhatIsNoAnomaly(t *testing.T) {
 		"a transaction open until it timed out": h.change(0, func(e *Event) bool { return e.Kind == Left }, func(e *Event) { e.Kind = Round }).
 			leave(h.find(0, func(e *Event) bool { return e.Kind == Round })),
 		"a record whose producer was never told": h.drop(of(Ack, "b")),
+		"a fault that comes soon after the last": append(slices.Clone(h),
+			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second}, Event{Kind: Fault, Value: "kill", At: 5 * time.Second}, Event{Kind: Round, At: 9 * time.Second}),
 	} {
 		for _, a := range Check(bent) {
 			t.Errorf("%s: %v", name, a)
@@ -274,6 +281,13 @@ func TestFloors(t *testing.T) {
 		if v := Judge(bent, floors); len(v.Missed) == 0 {
 			t.Errorf("%s: no floor missed: %+v", name, v.Figures)
 		}
+	}
+}
+
+func TestFloorsOfFaults(t *testing.T) {
+	h := append(sound(), Event{Kind: Fault, Value: "pause"})
+	if v := Judge(h, Floors{Faults: map[string]int{"kill": 1, "pause": 1}}); !slices.Equal(v.Missed, []string{"0 times kill, want 1"}) {
+		t.Errorf("missed %q", v.Missed)
 	}
 }
 

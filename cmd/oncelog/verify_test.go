@@ -1,0 +1,60 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oncelog/oncelog/conformance/verify"
+)
+
+// A short run of faults breaks no promise, and its history can be judged again.
+func TestChaos(t *testing.T) {
+	t.Setenv(asProgram, "1") // for the brokers, which are this program
+	dir := filepath.Join(t.TempDir(), "run")
+	code, out, errOut := execute(t, "", "verify", "chaos", "--for", "1s", "--seed", "1", "--keep", "--dir", dir, "--fault", "kill-leader,isolate-leader,pause-coordinator", "-o", "json")
+	var report verdictReport
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("exit %d, %v; said:\n%s", code, err, errOut)
+	}
+	if code != exitOK || report.Verdict != "passed" || report.Seed != 1 || report.Figures.Faults["isolate-leader"] == 0 {
+		t.Errorf("exit %d, %+v\n%s", code, report, errOut)
+	}
+	if code, again, errOut := execute(t, "", "verify", "check", filepath.Join(dir, "history.jsonl")); code != exitOK || !strings.Contains(again, "anomalies  0") {
+		t.Errorf("judged again: exit %d, %s%s", code, again, errOut)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "1.log")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckOfAHistory(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "history.jsonl")
+	save := func(h verify.History) {
+		t.Helper()
+		file, err := os.Create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		if err := h.Write(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	save(verify.History{{Kind: verify.Ack, Value: "gone", Topic: "t"}})
+	if code, out, _ := execute(t, "", "verify", "check", name); code != exitFailed || !strings.Contains(out, "lost-write: gone was acknowledged at t-0@0 and is nowhere") {
+		t.Errorf("a lost record: exit %d, %s", code, out)
+	}
+	save(nil)
+	if code, out, _ := execute(t, "", "verify", "check", name); code != exitIncomplete || !strings.Contains(out, "missed     0 rounds, want 1") {
+		t.Errorf("nothing: exit %d, %s", code, out)
+	}
+	if code, _, _ := execute(t, "", "verify", "check", name+".none"); code != exitUsage {
+		t.Errorf("no file: exit %d", code)
+	}
+	if code, _, errOut := execute(t, "", "verify", "chaos", "--fault", "none"); code != exitUsage || !strings.Contains(errOut, "kill-leader") {
+		t.Errorf("no such fault: exit %d, %s", code, errOut)
+	}
+}
