@@ -1,9 +1,10 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, ROUNDS, SEED, SETTLE and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, LONG, ROUNDS, SEED, SEEDS, SETTLE and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
 LEADERSHIPS ?= 2000
 ROUNDS   ?= 40
+SEEDS    ?= $(if $(LONG),1000,300)
 KILLS    ?= 20
 SEED     ?= 0
 SETTLE   ?= 1s
@@ -11,7 +12,7 @@ IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash chaos verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash chaos sim verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -26,6 +27,7 @@ race: ## the packages with goroutines, under the race detector
 check: ## formatting, vet, staticcheck, import directions
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags synctests ./broker/brokertest/sim
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) test -count=1 -run 'TestImportsPointDown|TestRules' ./cmd
 
@@ -44,6 +46,9 @@ judge: ## the append fuzz: three replicas, idempotent producers, everything that
 
 crash: ## a broker killed ROUNDS times under load, and all that clients were told judged; SEED repeats a run's choices
 	$(GO) test -count=1 -run '^TestKilledUnderLoad$$' -v -timeout 30m ./cmd/oncelog -rounds $(ROUNDS) -seed $(SEED)
+
+sim: ## three brokers and their clients in SEEDS bubbles in which net and disks go wrong, everything judged; SEED=n runs that one and tells of it, LONG=1 a thousand
+	$(GO) test -count=1 -tags synctests -timeout 30m ./broker/brokertest/sim -seeds $(SEEDS) $(if $(filter-out 0,$(SEED)),-v) -seed $(SEED)
 
 failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement, and nothing lost
 	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS)

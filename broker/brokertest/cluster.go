@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/oncelog/oncelog/log/vfs"
 	"github.com/oncelog/oncelog/protocol/memnet"
 )
 
@@ -20,6 +19,7 @@ type Cluster struct {
 	Network *memnet.Network
 	Servers []*Server // by node id - 1; nil while one is stopped
 	options []Options
+	disks   []*disk
 }
 
 // HostName is the machine of a node in the cluster's network.
@@ -54,7 +54,8 @@ func StartCluster(t testing.TB, n int, options Options) *Cluster {
 		if one.Logger == nil && testing.Verbose() {
 			one.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", i+1)
 		}
-		one.Properties, one.FS, one.Network, one.Host = all, vfs.NewMem(), c.Network, HostName(int32(i+1))
+		c.disks = append(c.disks, newDisk())
+		one.Properties, one.FS, one.Network, one.Host = all, c.disks[i].faults, c.Network, HostName(int32(i+1))
 		c.options = append(c.options, one)
 	}
 	t.Cleanup(func() {
@@ -94,9 +95,6 @@ func (c *Cluster) Start(ctx context.Context, node int32) error {
 	c.Servers[node-1] = s
 	return nil
 }
-
-// Wipe gives a broker that is stopped an empty disk.
-func (c *Cluster) Wipe(node int32) { c.options[node-1].FS = vfs.NewMem() }
 
 // Stop closes a broker.
 func (c *Cluster) Stop(node int32) error {

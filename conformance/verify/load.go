@@ -27,6 +27,7 @@ type Options struct {
 
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
 	Pace int                                                                  // 0: 1; how many times longer clients pause between what they do
+	Only func(process string) bool                                            // nil: all of a load's processes; at least one of each kind makes it whole
 }
 
 // names are the topics and groups of a load.
@@ -113,15 +114,25 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 	l.followers.run(followers, l.watch)
 	l.followers.run(followers, func(ctx context.Context) error { return l.follow(ctx, "reader-committed", kgo.ReadCommitted()) })
 	l.followers.run(followers, func(ctx context.Context) error { return l.follow(ctx, "reader-all", kgo.ReadUncommitted()) })
-	for i := range 2 {
-		l.pipes.run(pipes, func(ctx context.Context) error { return l.transform(ctx, fmt.Sprintf("etl-%d", i)) })
-		l.pipes.run(pipes, func(ctx context.Context) error { return l.consume(ctx, fmt.Sprintf("member-%d", i)) })
+	run := func(c *crew, ctx context.Context, process string, work func(ctx context.Context, process string) error) {
+		if o.Only == nil || o.Only(process) {
+			c.run(ctx, func(ctx context.Context) error { return work(ctx, process) })
+		}
 	}
-	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-0", 0) })
-	l.writers.run(writers, func(ctx context.Context) error { return l.produce(ctx, "idempotent-1", 300) })
-	l.writers.run(writers, l.transactor(0, "tv2-0", false).run)
-	l.writers.run(writers, l.transactor(1, "tv2-1", false, kgo.Dialer(o.Dial)).run) // gives up, and never knows
-	l.writers.run(writers, l.transactor(2, "tv1-0", true).run)
+	for i := range 2 {
+		run(&l.pipes, pipes, fmt.Sprintf("etl-%d", i), l.transform)
+		run(&l.pipes, pipes, fmt.Sprintf("member-%d", i), l.consume)
+	}
+	transact := func(partition int32, tv1 bool, options ...kgo.Opt) func(context.Context, string) error {
+		return func(ctx context.Context, id string) error {
+			return l.transactor(partition, id, tv1, options...).run(ctx)
+		}
+	}
+	run(&l.writers, writers, "idempotent-0", func(ctx context.Context, process string) error { return l.produce(ctx, process, 0) })
+	run(&l.writers, writers, "idempotent-1", func(ctx context.Context, process string) error { return l.produce(ctx, process, 300) })
+	run(&l.writers, writers, "tv2-0", transact(0, false))
+	run(&l.writers, writers, "tv2-1", transact(1, false, kgo.Dialer(o.Dial))) // gives up, and never knows
+	run(&l.writers, writers, "tv1-0", transact(2, true))
 	return l, nil
 }
 
@@ -156,7 +167,7 @@ func (l *Load) patient() []kgo.Opt {
 	return []kgo.Opt{
 		kgo.SeedBrokers(l.options.Brokers...),
 		kgo.RetryBackoffFn(func(int) time.Duration { return l.pause(20 * time.Millisecond) }),
-		kgo.RequestRetries(1000), kgo.RetryTimeout(10 * time.Second), kgo.MetadataMinAge(l.pause(20 * time.Millisecond)),
+		kgo.RequestRetries(1000), kgo.RetryTimeout(10 * time.Second), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.StopProducerOnDataLossDetected(),
 		kgo.FetchMaxWait(500 * time.Millisecond), kgo.Dialer(l.dialAgain),
 	}

@@ -22,6 +22,7 @@ type Network struct {
 	listeners map[string]*memListener
 	nextPort  int
 	cuts      map[direction]bool
+	slow      map[direction]time.Duration
 	changed   chan struct{} // closed and replaced when cuts change
 	streams   map[*stream]struct{}
 }
@@ -33,7 +34,7 @@ type direction struct{ from, to string }
 func New() *Network {
 	return &Network{
 		listeners: map[string]*memListener{}, nextPort: 40000,
-		cuts: map[direction]bool{}, changed: make(chan struct{}), streams: map[*stream]struct{}{},
+		cuts: map[direction]bool{}, slow: map[direction]time.Duration{}, changed: make(chan struct{}), streams: map[*stream]struct{}{},
 	}
 }
 
@@ -72,10 +73,24 @@ func (n *Network) setCut(d direction, cut bool) {
 	}
 }
 
+// Slow has bytes that are written from now on arrive so much later; 0: at once.
+// What is slow or fast keeps its order.
+func (n *Network) Slow(from, to string, delay time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.slow[direction{from, to}] = delay
+}
+
 func (n *Network) isCut(d direction) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.cuts[d]
+}
+
+func (n *Network) delay(d direction) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.slow[d]
 }
 
 // Listen opens a listener of a host that is never cut off.
@@ -212,8 +227,9 @@ type stream struct {
 	mu     sync.Mutex
 	moved  *sync.Cond // bytes, space, a close or a deadline
 	data   []byte
-	ended  bool // the writer closed: what is left may be read
-	broken bool // the reader closed: writing fails
+	late   []arrival // of the end of data, in order
+	ended  bool      // the writer closed: what is left may be read
+	broken bool      // the reader closed: writing fails
 }
 
 func (n *Network) newStream(way direction) *stream {
@@ -223,6 +239,36 @@ func (n *Network) newStream(way direction) *stream {
 	defer n.mu.Unlock()
 	n.streams[s] = struct{}{}
 	return s
+}
+
+// An arrival is when bytes may be read that are on their way.
+type arrival struct {
+	bytes int
+	at    time.Time
+}
+
+// arrived is how much of data may be read. Its caller holds mu.
+func (s *stream) arrived() int {
+	n, now := len(s.data), time.Now()
+	for len(s.late) > 0 && !now.Before(s.late[0].at) {
+		s.late = s.late[1:]
+	}
+	for _, a := range s.late {
+		n -= a.bytes
+	}
+	return n
+}
+
+// travel holds back the last n bytes of data. Its caller holds mu.
+func (s *stream) travel(n int) {
+	at := time.Now().Add(s.network.delay(s.way))
+	if last := len(s.late) - 1; last >= 0 && at.Before(s.late[last].at) {
+		at = s.late[last].at
+	}
+	if wait := time.Until(at); wait > 0 {
+		s.late = append(s.late, arrival{n, at})
+		time.AfterFunc(wait, s.wake)
+	}
 }
 
 // A deadline wakes the waiters of a stream when it passes. Its fields are
@@ -279,12 +325,12 @@ func (c *memConn) Read(b []byte) (int, error) {
 		case c.read.passed():
 			return 0, os.ErrDeadlineExceeded
 		case s.network.isCut(s.way): // nothing arrives
-		case len(s.data) > 0:
-			n := copy(b, s.data)
+		case s.arrived() > 0:
+			n := copy(b, s.data[:s.arrived()])
 			s.data = s.data[n:]
 			s.moved.Broadcast()
 			return n, nil
-		case s.ended:
+		case s.ended && len(s.data) == 0:
 			return 0, io.EOF
 		case len(b) == 0:
 			return 0, nil
@@ -310,6 +356,7 @@ func (c *memConn) Write(b []byte) (int, error) {
 		if room := maxBuffered - len(s.data); room > 0 {
 			n := min(room, len(b)-written)
 			s.data = append(s.data, b[written:written+n]...)
+			s.travel(n)
 			written += n
 			s.moved.Broadcast()
 		}
@@ -326,7 +373,7 @@ func (c *memConn) Close() error {
 	c.write.set(c.out, time.Time{})
 	c.in.mu.Lock()
 	c.closed, c.in.broken = true, true
-	c.in.data = nil
+	c.in.data, c.in.late = nil, nil
 	c.in.moved.Broadcast()
 	c.in.mu.Unlock()
 	c.out.mu.Lock()

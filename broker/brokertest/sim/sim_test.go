@@ -1,0 +1,130 @@
+//go:build synctests
+
+// Package sim_test runs a cluster of three brokers and its clients in a
+// testing/synctest bubble, once for each seed: a network and disks in memory go
+// wrong as the seed's plan says, and in the end all that the clients were told
+// is judged and the replicas are compared.
+//
+// It needs the build tag synctests, with which franz-go's locks let virtual
+// time pass: make sim.
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oncelog/oncelog/broker/brokertest"
+	"github.com/oncelog/oncelog/conformance/verify"
+)
+
+var (
+	seeds   = flag.Uint64("seeds", 300, "how many seeds TestSimulation runs")
+	oneSeed = flag.Uint64("seed", 0, "the only seed that TestSimulation runs, and tells of")
+)
+
+// TestSimulation runs many seeds, or the one that is asked for.
+func TestSimulation(t *testing.T) {
+	first, last := uint64(1), *seeds
+	if *oneSeed != 0 {
+		first, last = *oneSeed, *oneSeed
+	}
+	var mu sync.Mutex
+	var total verify.Figures
+	began := time.Now()
+	t.Run("seeds", func(t *testing.T) {
+		for seed := first; seed <= last; seed++ {
+			t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Parallel()
+				v := simulate(t, planOf(seed))
+				mu.Lock()
+				defer mu.Unlock()
+				total = sum(total, v.Figures)
+				if *oneSeed != 0 {
+					t.Logf("%v\n%+v", planOf(seed), v.Figures)
+				}
+				report(t, seed, v)
+			})
+		}
+	})
+	n := int(last - first + 1)
+	t.Logf("%d seeds in %v: %+v", n, time.Since(began).Round(time.Millisecond), total)
+	for what, got := range map[string]int{
+		"acknowledged records": total.Acked, "committed transactions": total.Committed, "aborted transactions": total.Aborted,
+		"records through a pipeline": total.Transformed, "faults": total.Kills,
+	} {
+		if got < n {
+			t.Errorf("inconclusive: %d %s in %d seeds, want one in each at least", got, what, n)
+		}
+	}
+}
+
+// report fails the test with what a verdict found and how to see it again.
+func report(t *testing.T, seed uint64, v verify.Verdict) {
+	t.Helper()
+	if len(v.Anomalies) == 0 {
+		return
+	}
+	var names []string
+	for _, a := range v.Anomalies {
+		names = append(names, a.Name)
+	}
+	slices.Sort(names)
+	t.Errorf("seed %d found %s; again: make sim SEED=%d\n%v", seed, strings.Join(slices.Compact(names), ", "), seed, planOf(seed))
+	for i, a := range v.Anomalies {
+		if i == 10 {
+			t.Errorf("and %d more", len(v.Anomalies)-i)
+			break
+		}
+		t.Error(a)
+	}
+}
+
+func sum(a, b verify.Figures) verify.Figures {
+	a.Events, a.Rounds, a.Kills = a.Events+b.Events, a.Rounds+b.Rounds, a.Kills+b.Kills
+	a.Acked, a.Failed, a.Committed, a.Aborted, a.Unsure = a.Acked+b.Acked, a.Failed+b.Failed, a.Committed+b.Committed, a.Aborted+b.Aborted, a.Unsure+b.Unsure
+	a.Transformed, a.Read, a.Positions, a.Grants, a.Took = a.Transformed+b.Transformed, a.Read+b.Read, a.Positions+b.Positions, a.Grants+b.Grants, a.Took+b.Took
+	return a
+}
+
+// simulate runs one plan in a bubble and judges it.
+func simulate(t *testing.T, p plan) (v verify.Verdict) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		options := brokertest.Options{Properties: map[string]string{}, Logger: slog.New(slog.DiscardHandler)}
+		if *oneSeed != 0 && testing.Verbose() {
+			options.Logger = nil
+		}
+		if p.synced {
+			options.Properties["oncelog.fsync"] = "always"
+		}
+		c := brokertest.StartCluster(t, len(nodes), options)
+		r := verify.NewRecorder()
+		n := &nemesis{c, r}
+		n.quick()
+		r.Add(verify.Event{Kind: verify.Round})
+		load, err := verify.Start(t.Context(), r, verify.Options{
+			Brokers: c.Addresses(), TransactionTimeout: 2 * time.Second, Settle: 15 * time.Second, Seed: p.seed, Name: "sim",
+			Dial: c.Network.Host(outside).Dial, Pace: 40, Only: func(process string) bool { return slices.Contains(p.clients, process) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := n.run(t.Context(), p); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		if err := load.Finish(t.Context()); err != nil {
+			t.Error(err)
+		}
+		v = verify.Judge(r.History(), verify.Floors{})
+	})
+	return v
+}
