@@ -26,12 +26,14 @@ func (l *slowLinks) send(_ int32, _ PartitionID, _ uint32, _ any, done func(any,
 	l.waiting = append(l.waiting, done)
 }
 
-func (l *slowLinks) answer() {
+func (l *slowLinks) answer() { l.answerWith(nil, errors.New("it took too long")) }
+
+func (l *slowLinks) answerWith(answer any, err error) {
 	l.mu.Lock()
 	done := l.waiting[0]
 	l.waiting = l.waiting[1:]
 	l.mu.Unlock()
-	done(nil, errors.New("it took too long"))
+	done(answer, err)
 }
 
 func (l *slowLinks) sent() int {
