@@ -48,6 +48,7 @@ func (b *Broker) apis() []protocol.API {
 		protocol.On(0, 0, b.offsetDelete),
 		protocol.On(0, 2, b.describeCluster),
 		protocol.On(0, 0, b.describeProducers),
+		protocol.On(0, 0, b.unregisterBroker),
 		protocol.On(0, 0, b.describeTransactions),
 		protocol.On(0, 2, b.listTransactions),
 		protocol.On(0, 1, b.listConfigResources),

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oncelog/oncelog/broker/group"
@@ -57,6 +59,12 @@ type Broker struct {
 	decompressing *record.Budget
 	metrics       *metrics
 	listening     []net.Addr
+	dir           string
+	address       string // where other nodes reach this one; empty when it is alone
+
+	meeting   sync.Mutex // guards met, and what the folder remembers of it
+	met       map[int32]string
+	dismissed atomic.Bool // it was said that this broker was taken off the cluster
 
 	markerSessions *txn.Sessions
 	serving        chan struct{}      // closed when other nodes may ask
@@ -132,6 +140,9 @@ func (b *Broker) start(ctx context.Context, s *settings) error {
 	close(b.serving)
 	b.topics.reconcile(ctx, b.metadata.Image())
 	b.tasks.Go(func() { b.topics.run(background) })
+	if b.plan.joins() {
+		b.tasks.Go(func() { b.metadata.KeepMembers(background, b.node.Hears) })
+	}
 	return b.listen(ctx, s)
 }
 
@@ -146,10 +157,12 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 		return fmt.Errorf("log.dirs: folder %s is in use by another process: %w", dir, err)
 	}
 	b.lock = lock
-	if err := checkFormat(b.cfg.FS, dir, b.plan.format(s)); err != nil {
+	b.dir = dir
+	nodes, err := checkFormat(b.cfg.FS, dir, b.plan.format(s))
+	if err != nil {
 		return fmt.Errorf("log.dirs: %w", err)
 	}
-	mesh, err := b.joinNodes(s)
+	mesh, err := b.openMesh(s)
 	if err != nil {
 		return err
 	}
@@ -164,9 +177,16 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 		}
 		return fmt.Errorf("log.dirs: %w", err)
 	}
-	b.node.SetPeers(b.plan.voterAddresses())
+	maps.Copy(nodes, b.plan.voterAddresses())
+	b.meet(nodes)
+	return b.openMetadata(ctx, s)
+}
+
+// openMetadata opens the metadata and waits until it has a leader.
+func (b *Broker) openMetadata(ctx context.Context, s *settings) (err error) {
+	dir := s.logDirs[0]
 	metadata := cluster.Config{
-		NodeID: s.nodeID, ClusterID: s.clusterID, Dir: dir, Features: b.cfg.Features,
+		NodeID: s.nodeID, Joins: !b.plan.founds(s.nodeID), ClusterID: s.clusterID, Dir: dir, Features: b.cfg.Features,
 		NumPartitions: s.numPartitions, ReplicationFactor: s.replicationFactor, Rules: configRules{b}, Logger: b.logger,
 	}
 	if b.plan.joins() {
@@ -175,7 +195,7 @@ func (b *Broker) openStorage(ctx context.Context, s *settings) error {
 	if b.metadata, err = cluster.Open(ctx, b.node, b.plan.voterIDs(), b.cfg.FS, metadata); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	if err := b.awaitMajority(ctx); err != nil {
+	if err := b.awaitMajority(ctx, s); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
 	if err := b.metadata.CatchUp(ctx); err != nil {
@@ -208,7 +228,7 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 			_ = l.Close() // nothing was accepted on it
 		}
 	}
-	node := cluster.Broker{ID: s.nodeID, Rack: s.rack}
+	node := cluster.Broker{ID: s.nodeID, Rack: s.rack, Address: b.address}
 	for _, l := range b.plan.listen {
 		listener, err := b.cfg.Listen("tcp", l.address())
 		if err != nil {
@@ -238,6 +258,9 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 func (b *Broker) register(ctx context.Context, node cluster.Broker) error {
 	if _, err := b.metadata.RegisterBroker(ctx, node); err != nil {
 		return err
+	}
+	if want, is := b.settings().clusterID, b.ClusterID(); b.plan.joins() && is != want {
+		return fmt.Errorf("the folder belongs to cluster.id %q, not %q: set that cluster.id, or name another folder: %w", is, want, ErrConfig)
 	}
 	for name, level := range b.cfg.Features {
 		if err := b.metadata.SetFeature(ctx, name, level); err != nil {

@@ -217,7 +217,9 @@ func parseListener(text string) (listener, error) {
 type listenerPlan struct {
 	listen     []listener
 	controller *listener           // where other nodes connect; nil: nowhere
-	voters     []voter             // all nodes that decide on the metadata
+	voters     []voter             // the nodes that the cluster begins with
+	bootstrap  []string            // nodes that make this one known to the cluster
+	several    bool                // there are other nodes, or may be
 	advertised map[string]listener // by name; absent: auto
 }
 
@@ -241,11 +243,7 @@ func (s *settings) plan() (listenerPlan, error) {
 	if len(p.listen) == 0 {
 		return p, errors.New("listeners: nothing to listen on")
 	}
-	var err error
-	if p.voters, err = parseVoters(s.voters); err != nil {
-		return p, err
-	}
-	if err := p.checkVoters(s); err != nil {
+	if err := p.joinNodes(s); err != nil {
 		return p, err
 	}
 	for _, text := range s.advertisedListeners {

@@ -24,6 +24,7 @@ type settings struct {
 	advertisedListeners  []string
 	controllerListeners  []string
 	voters               []string
+	bootstrapServers     []string
 	securityProtocols    string
 	autoCreateTopics     bool
 	deleteTopics         bool
@@ -84,7 +85,8 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "connections.max.idle.ms", typ: typeLong, def: "600000", bind: func(s *settings) any { return &s.connectionsMaxIdle },
 		doc: "A connection on which nothing was asked for this long is closed; negative is never."},
 	{name: "controller.listener.names", typ: typeList, def: "", bind: func(s *settings) any { return &s.controllerListeners }, doc: "The listener on which nodes talk to each other; clients are not served there."},
-	{name: "controller.quorum.voters", typ: typeList, def: "", bind: func(s *settings) any { return &s.voters }, doc: "The nodes of the cluster, as id@host:port of their controller listeners. Empty: this node alone."},
+	{name: "controller.quorum.bootstrap.servers", typ: typeList, def: "", bind: func(s *settings) any { return &s.bootstrapServers }, doc: "Controller listeners of nodes that a node asks to make it known, as host:port, where it is not among controller.quorum.voters."},
+	{name: "controller.quorum.voters", typ: typeList, def: "", bind: func(s *settings) any { return &s.voters }, doc: "The nodes that the cluster begins with, as id@host:port of their controller listeners. Empty: this node alone, or see controller.quorum.bootstrap.servers."},
 	{name: "default.replication.factor", typ: typeInt, def: "1", check: atLeast(1), bind: func(s *settings) any { return &s.replicationFactor },
 		doc: "The replicas of a topic that does not say."},
 	{name: "delete.topic.enable", typ: typeBoolean, def: "true", bind: func(s *settings) any { return &s.deleteTopics }, doc: "Whether topics may be deleted."},

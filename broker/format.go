@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -24,32 +25,57 @@ type format struct {
 	Version   int    `json:"version"`
 	NodeID    int32  `json:"node.id"`
 	ClusterID string `json:"cluster.id,omitempty"` // of several nodes; empty: this one is alone
+	// Nodes are where this node last knew the others.
+	Nodes map[int32]string `json:"nodes,omitempty"`
+
+	// grown says that a broker that was alone, and founded the cluster so, takes
+	// others from now on.
+	grown bool
 }
 
 // checkFormat marks a new folder as want says, and refuses one of a newer
-// program, of another node or of another cluster.
+// program, of another node or of another cluster. It returns the nodes that the
+// folder remembers.
 //
 // Errors: ErrNewerFormat.
-func checkFormat(files vfs.FS, dir string, want format) error {
+func checkFormat(files vfs.FS, dir string, want format) (nodes map[int32]string, err error) {
 	f, found, err := readFormat(files, dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !found {
+	nodes = map[int32]string{}
+	maps.Copy(nodes, f.Nodes)
+	switch {
+	case !found, f.NodeID == want.NodeID && f.ClusterID == "" && want.grown:
 		want.Version = formatVersion
-		return writeFormat(files, dir, want)
+		return nodes, writeFormat(files, dir, want)
+	case f.NodeID == want.NodeID && f.ClusterID == want.ClusterID:
+		return nodes, nil
 	}
+	return nil, f.notOf(dir, want)
+}
+
+// notOf says why a folder is not the one that is wanted.
+func (f format) notOf(dir string, want format) error {
 	switch {
 	case f.NodeID != want.NodeID:
 		return fmt.Errorf("%s belongs to node.id %d, not %d", dir, f.NodeID, want.NodeID)
-	case f.ClusterID == want.ClusterID:
-		return nil
 	case f.ClusterID == "":
 		return fmt.Errorf("%s belongs to a broker that was alone; a node of cluster.id %q wants an empty folder or its own", dir, want.ClusterID)
 	case want.ClusterID == "":
 		return fmt.Errorf("%s belongs to a node of cluster.id %q: controller.quorum.voters must name the nodes of that cluster", dir, f.ClusterID)
 	}
 	return fmt.Errorf("%s belongs to cluster.id %q, not %q: set that cluster.id, or name another folder", dir, f.ClusterID, want.ClusterID)
+}
+
+// rememberNodes writes down where the other nodes are.
+func rememberNodes(files vfs.FS, dir string, nodes map[int32]string) error {
+	f, found, err := readFormat(files, dir)
+	if err != nil || !found || maps.Equal(f.Nodes, nodes) {
+		return err
+	}
+	f.Nodes = nodes
+	return writeFormat(files, dir, f)
 }
 
 // readFormat reads what checkFormat has written.

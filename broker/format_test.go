@@ -40,7 +40,7 @@ func TestFolderIsRefused(t *testing.T) {
 		if _, err := f.WriteAt([]byte(c.text), 0); err != nil {
 			t.Fatal(err)
 		}
-		err = checkFormat(files, "d", format{NodeID: c.node, ClusterID: c.cluster})
+		_, err = checkFormat(files, "d", format{NodeID: c.node, ClusterID: c.cluster})
 		if (err == nil) != c.ok || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -52,14 +52,14 @@ func TestNewFolderIsMarkedWhole(t *testing.T) {
 	if err := files.MkdirAll("d", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkFormat(files, "d", format{NodeID: 3}); err != nil {
+	if _, err := checkFormat(files, "d", format{NodeID: 3}); err != nil {
 		t.Fatal(err)
 	}
 	files.Crash(vfs.Lost, 0)
-	if err := checkFormat(files, "d", format{NodeID: 3}); err != nil {
+	if _, err := checkFormat(files, "d", format{NodeID: 3}); err != nil {
 		t.Errorf("after a crash: %v", err)
 	}
-	if err := checkFormat(files, "d", format{NodeID: 4}); err == nil {
+	if _, err := checkFormat(files, "d", format{NodeID: 4}); err == nil {
 		t.Error("another node's folder was accepted")
 	}
 }

@@ -5,125 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/oncelog/oncelog/protocol"
-	"github.com/oncelog/oncelog/replication/transport"
 	"github.com/oncelog/oncelog/txn"
 )
-
-// A voter is one entry of controller.quorum.voters: a node and where the others
-// reach it.
-type voter struct {
-	id      int32
-	address string
-}
-
-// parseVoters reads entries of the form id@host:port.
-func parseVoters(entries []string) ([]voter, error) {
-	var all []voter
-	for _, text := range entries {
-		id, address, ok := strings.Cut(text, "@")
-		n, err := strconv.ParseInt(id, 10, 32)
-		if _, _, notAddress := net.SplitHostPort(address); !ok || err != nil || n < 0 || notAddress != nil {
-			return nil, fmt.Errorf("controller.quorum.voters: %q is not of the form id@host:port", text)
-		}
-		if slices.ContainsFunc(all, func(v voter) bool { return v.id == int32(n) }) {
-			return nil, fmt.Errorf("controller.quorum.voters: node %d is named twice", n)
-		}
-		all = append(all, voter{int32(n), address})
-	}
-	return all, nil
-}
-
-// joins says whether this node is one of several.
-func (p listenerPlan) joins() bool { return len(p.voters) > 1 }
-
-// checkVoters says what a node of several needs: its own entry, a listener that
-// the others reach, and the cluster's id.
-func (p listenerPlan) checkVoters(s *settings) error {
-	switch {
-	case !p.joins():
-		return nil
-	case !slices.ContainsFunc(p.voters, func(v voter) bool { return v.id == s.nodeID }):
-		return fmt.Errorf("controller.quorum.voters: node.id %d is not among the voters", s.nodeID)
-	case p.controller == nil:
-		return errors.New("controller.quorum.voters names several nodes: listeners needs one that controller.listener.names names, such as CONTROLLER://host:port")
-	case s.clusterID == "":
-		return errors.New("controller.quorum.voters names several nodes: cluster.id must be set, to the same value on each")
-	}
-	return nil
-}
-
-// format is what this node's folder has to say.
-func (p listenerPlan) format(s *settings) format {
-	if !p.joins() {
-		return format{NodeID: s.nodeID}
-	}
-	return format{NodeID: s.nodeID, ClusterID: s.clusterID}
-}
-
-// majorityPatience is how long a start waits for the other nodes before it says
-// that it does.
-const majorityPatience = 5 * time.Second
-
-// awaitMajority waits until the metadata has a leader, which takes a majority of
-// the voters.
-func (b *Broker) awaitMajority(ctx context.Context) error {
-	if !b.plan.joins() {
-		return b.metadata.WaitLed(ctx)
-	}
-	for {
-		wait, cancel := context.WithTimeout(ctx, majorityPatience)
-		err := b.metadata.WaitLed(wait)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return err
-		}
-		heard := slices.DeleteFunc(b.plan.voterIDs(), func(id int32) bool { return !b.node.Hears(id) })
-		b.logger.Warn("the cluster has no controller; the start waits until a majority of controller.quorum.voters is there",
-			"voters", b.plan.voterAddresses(), "heard", heard)
-	}
-}
-
-// joinNodes opens the listener of the nodes and says how to reach the others.
-// It returns nil when this node is alone.
-func (b *Broker) joinNodes(s *settings) (*transport.Config, error) {
-	if !b.plan.joins() {
-		return nil, nil
-	}
-	listener, err := b.cfg.Listen("tcp", b.plan.controller.address())
-	if err != nil {
-		return nil, fmt.Errorf("listeners: %s: %w", b.plan.controller.name, err)
-	}
-	return &transport.Config{
-		ClusterID: s.clusterID, Listener: listener, Address: listener.Addr().String(), Call: b.servePeer,
-		Dial: func(ctx context.Context, address string) (net.Conn, error) { return b.cfg.Dial(ctx, "tcp", address) },
-	}, nil
-}
-
-// voterIDs lists the nodes that decide on the metadata.
-func (p listenerPlan) voterIDs() []int32 {
-	var ids []int32
-	for _, v := range p.voters {
-		ids = append(ids, v.id)
-	}
-	return ids
-}
-
-func (p listenerPlan) voterAddresses() map[int32]string {
-	addresses := map[int32]string{}
-	for _, v := range p.voters {
-		addresses[v.id] = v.address
-	}
-	return addresses
-}
 
 // Calls between brokers begin with a byte that says what is asked.
 const (
@@ -131,6 +20,7 @@ const (
 	peerMarker             // a transaction marker, of the partition's leader
 	peerEnsure             // whether partitions are in a transaction, of its coordinator
 	peerStates             // who leads partitions, of a node that holds replicas
+	peerJoin               // to be made known, of anyone
 )
 
 // A peerError is an error as it travels between brokers.
@@ -180,6 +70,8 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 		})
 	case peerStates:
 		return answerPeer(body, b.peerStatesHere)
+	case peerJoin:
+		return answerPeer(body, func(q joinRequest) joinAnswer { return b.welcome(ctx, from, q) })
 	default:
 		return nil, fmt.Errorf("node %d asks for %d, which this node does not know: is it of a newer version?", from, what)
 	}

@@ -80,6 +80,7 @@ const reopenAfter = time.Minute
 func (t *topics) run(ctx context.Context) {
 	for {
 		changed := t.b.metadata.Changed()
+		t.b.meetBrokers(t.b.metadata.Image())
 		t.reconcile(ctx, t.b.metadata.Image())
 		var again <-chan time.Time
 		if !t.load().whole() {

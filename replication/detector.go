@@ -312,3 +312,13 @@ func (n *Node) Call(ctx context.Context, to int32, request []byte) ([]byte, erro
 	}
 	return peer.Call(ctx, slices.Concat([]byte{callBroker}, request))
 }
+
+// Visit is Call to whichever node listens at an address.
+//
+// Errors: transport.ErrRefused.
+func (n *Node) Visit(ctx context.Context, address string, request []byte) ([]byte, error) {
+	if n.mesh == nil {
+		return nil, errNoLink
+	}
+	return n.mesh.Visit(ctx, address, slices.Concat([]byte{callBroker}, request))
+}

@@ -13,9 +13,6 @@ import (
 // meshLinks are the links of a node that has peers.
 type meshLinks struct{ mesh *mesh.Mesh }
 
-// unreached is never closed.
-var unreached = make(chan struct{})
-
 func (m meshLinks) send(to int32, id PartitionID, generation uint32, request any, done func(any, error)) {
 	p := m.mesh.Peer(to)
 	if p == nil {
@@ -29,7 +26,7 @@ func (m meshLinks) up(to int32) <-chan struct{} {
 	if p := m.mesh.Peer(to); p != nil {
 		return p.Up()
 	}
-	return unreached
+	return nil // never
 }
 
 func (m meshLinks) pull(ctx context.Context, to int32, request []byte) ([]byte, error) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -18,8 +19,11 @@ import (
 type Cluster struct {
 	Network *memnet.Network
 	Servers []*Server // by node id - 1; nil while one is stopped
-	options []Options
-	disks   []*disk
+
+	founders int
+	given    Options
+	options  []Options
+	disks    []*disk
 }
 
 // HostName is the machine of a node in the cluster's network.
@@ -30,33 +34,9 @@ func HostName(node int32) string { return fmt.Sprint("node ", node) }
 // Network and Host of the options are not looked at.
 func StartCluster(t testing.TB, n int, options Options) *Cluster {
 	t.Helper()
-	c := &Cluster{Network: memnet.New(), Servers: make([]*Server, n)}
-	var voters []string
+	c := &Cluster{Network: memnet.New(), Servers: make([]*Server, n), founders: n, given: options}
 	for i := range n {
-		voters = append(voters, fmt.Sprintf("%d@127.0.0.1:%d", i+1, 9190+i))
-	}
-	for i := range n {
-		replicas := strconv.Itoa(min(n, 3))
-		all := map[string]string{
-			"node.id":                                  strconv.Itoa(i + 1),
-			"cluster.id":                               "brokertest",
-			"listeners":                                fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", 9090+i, 9190+i),
-			"controller.listener.names":                "CONTROLLER",
-			"controller.quorum.voters":                 strings.Join(voters, ","),
-			"default.replication.factor":               replicas,
-			"min.insync.replicas":                      strconv.Itoa(min(n, 3)/2 + 1),
-			"offsets.topic.replication.factor":         replicas,
-			"transaction.state.log.replication.factor": replicas,
-			"transaction.state.log.min.isr":            strconv.Itoa(min(n, 3)/2 + 1),
-		}
-		maps.Copy(all, options.Properties)
-		one := options
-		if one.Logger == nil && testing.Verbose() {
-			one.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", i+1)
-		}
-		c.disks = append(c.disks, newDisk())
-		one.Properties, one.FS, one.Network, one.Host = all, c.disks[i].faults, c.Network, HostName(int32(i+1))
-		c.options = append(c.options, one)
+		c.options = append(c.options, c.optionsOf(t, int32(i+1)))
 	}
 	t.Cleanup(func() {
 		for _, s := range c.Servers {
@@ -72,6 +52,64 @@ func StartCluster(t testing.TB, n int, options Options) *Cluster {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// optionsOf makes a broker's disk and its options: it founds the cluster with the others, or joins it.
+func (c *Cluster) optionsOf(t testing.TB, node int32) Options {
+	replicas, inSync := strconv.Itoa(min(c.founders, 3)), strconv.Itoa(min(c.founders, 3)/2+1)
+	all := map[string]string{
+		"node.id":                                  strconv.Itoa(int(node)),
+		"cluster.id":                               "brokertest",
+		"listeners":                                fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", 9089+node, 9189+node),
+		"controller.listener.names":                "CONTROLLER",
+		"default.replication.factor":               replicas,
+		"min.insync.replicas":                      inSync,
+		"offsets.topic.replication.factor":         replicas,
+		"transaction.state.log.replication.factor": replicas,
+		"transaction.state.log.min.isr":            inSync,
+	}
+	var voters, servers []string
+	for i := range c.founders {
+		servers = append(servers, fmt.Sprintf("127.0.0.1:%d", 9190+i))
+		voters = append(voters, fmt.Sprintf("%d@%s", i+1, servers[i]))
+	}
+	if int(node) <= c.founders {
+		all["controller.quorum.voters"] = strings.Join(voters, ",")
+	} else {
+		all["controller.quorum.bootstrap.servers"] = strings.Join(servers, ",")
+	}
+	maps.Copy(all, c.given.Properties)
+	one := c.given
+	if one.Logger == nil && testing.Verbose() {
+		one.Logger = slog.New(slog.NewTextHandler(t.Output(), nil)).With("node", node)
+	}
+	d := newDisk()
+	c.disks = append(c.disks, d)
+	one.Properties, one.FS, one.Network, one.Host = all, d.faults, c.Network, HostName(node)
+	return one
+}
+
+// Add starts one more broker, which joins the others, and returns its node id.
+func (c *Cluster) Add(t testing.TB) int32 {
+	t.Helper()
+	node := int32(len(c.Servers) + 1)
+	c.options, c.Servers = append(c.options, c.optionsOf(t, node)), append(c.Servers, nil)
+	if err := c.Start(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	return node
+}
+
+// Remove takes a broker, which must hold no replicas, off the cluster and stops it.
+func (c *Cluster) Remove(ctx context.Context, node int32) error {
+	other := slices.IndexFunc(c.Servers, func(s *Server) bool { return s != nil && s != c.Servers[node-1] })
+	if other < 0 {
+		return fmt.Errorf("no broker but %d runs", node)
+	}
+	if err := c.Servers[other].Unregister(ctx, node); err != nil {
+		return err
+	}
+	return c.Stop(node)
 }
 
 // StartAll starts the brokers that are stopped, together: none is up before a

@@ -14,6 +14,7 @@ type part struct{ bucket, key string }
 // Buckets of parts.
 const (
 	brokerParts = "brokers"
+	leftParts   = "left"
 	topicParts  = "topics"
 	deadParts   = "dead"
 	configParts = "configs"
@@ -61,10 +62,12 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 		b := *c.Register
 		b.Epoch = offset
 		i.brokers[b.ID] = &b
-		dirty[part{brokerParts, brokerKey(b.ID)}] = struct{}{}
+		delete(i.left, b.ID)
+		i.touchBroker(b.ID, dirty)
 	case c.Unregister != nil:
 		delete(i.brokers, c.Unregister.Broker)
-		dirty[part{brokerParts, brokerKey(c.Unregister.Broker)}] = struct{}{}
+		i.left[c.Unregister.Broker] = struct{}{}
+		i.touchBroker(c.Unregister.Broker, dirty)
 	case c.CreateTopic != nil:
 		i.setTopic(c.CreateTopic.numbered(), dirty)
 	case c.DeleteTopic != nil:
@@ -100,6 +103,11 @@ func (i *Image) changePartitions(c changePartitions, dirty map[part]struct{}) {
 		}
 	}
 	i.setTopic(t.numbered(), dirty)
+}
+
+func (i *Image) touchBroker(id int32, dirty map[part]struct{}) {
+	dirty[part{brokerParts, brokerKey(id)}] = struct{}{}
+	dirty[part{leftParts, brokerKey(id)}] = struct{}{}
 }
 
 func brokerKey(id int32) string { return strconv.Itoa(int(id)) }

@@ -19,7 +19,6 @@ type change struct {
 	AddPartitions *growth          `json:"addPartitions,omitempty"`
 	Moves         *moves           `json:"moves,omitempty"`
 	Moved         *moved           `json:"moved,omitempty"`
-	Recover       *recoveryWant    `json:"recover,omitempty"`
 	AlterConfigs  *alteration      `json:"alterConfigs,omitempty"`
 	SetFeature    *setFeature      `json:"setFeature,omitempty"`
 	Register      *Broker          `json:"registerBroker,omitempty"`
@@ -95,6 +94,9 @@ func (m *Metadata) changeOnce(ctx context.Context, c change) (outcome, error) {
 	out, err := m.forward(ctx, leader, c)
 	if err != nil {
 		return out, err
+	}
+	if c.Unregister != nil && c.Unregister.Broker == m.cfg.NodeID {
+		return out, nil // this node may never hear of it
 	}
 	return out, m.awaitImage(ctx, out.Offset)
 }
@@ -196,19 +198,14 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 			return commands, nil
 		case c.Moved != nil:
 			return decideMoved(img, *c.Moved), nil
-		case c.Recover != nil:
-			return decideRecovery(img, *c.Recover)
 		case c.AlterConfigs != nil:
 			return m.decideAlteration(img, *c.AlterConfigs)
 		case c.SetFeature != nil:
 			return decideFeature(img, c.SetFeature.Name, c.SetFeature.Level)
 		case c.Register != nil:
-			return []command{{Register: c.Register}}, nil
+			return decideRegister(img, *c.Register)
 		case c.Unregister != nil:
-			if _, ok := img.Broker(c.Unregister.Broker); !ok {
-				return nil, fmt.Errorf("broker %d: %w", c.Unregister.Broker, kerr.BrokerIDNotRegistered)
-			}
-			return []command{{Unregister: c.Unregister}}, nil
+			return decideUnregister(img, c.Unregister.Broker)
 		case c.ProducerIDs != nil:
 			out.IDs, err = decideProducerIDs(img, c.ProducerIDs.Broker)
 			return []command{{ProducerIDs: out.IDs}}, err

@@ -13,7 +13,8 @@ func examples() []command {
 	value := "1000"
 	return []command{
 		{Found: &found{ClusterID: "c", Features: map[string]int16{TransactionVersion: 2}}},
-		{Register: &Broker{ID: 1, Listeners: []Listener{{Name: "PLAINTEXT", Protocol: "PLAINTEXT", Host: "h", Port: 9092}}, Rack: "r"}},
+		{Register: &Broker{ID: 1, Listeners: []Listener{{Name: "PLAINTEXT", Protocol: "PLAINTEXT", Host: "h", Port: 9092}}, Rack: "r", Address: "h:9093"}},
+		{Register: &Broker{ID: 4, Address: "h4:9093", Joining: true}},
 		{Unregister: &unregister{Broker: 1}},
 		{CreateTopic: &Topic{Name: "a", ID: UUID{1}, Created: 5, Configs: map[string]string{"k": "v"}, Partitions: []Partition{{Replicas: []int32{1, 2}}}}},
 		{DeleteTopic: &deleteTopic{ID: UUID{1}, Time: 6}},

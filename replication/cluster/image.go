@@ -19,6 +19,7 @@ type Image struct {
 	nextProducerID int64
 	features       map[string]int16
 	brokers        map[int32]*Broker
+	left           map[int32]struct{} // unregistered, and not registered again
 	topics         map[string]*Topic
 	ids            map[UUID]*Topic
 	dead           map[UUID]DeadTopic
@@ -32,6 +33,11 @@ type Broker struct {
 	Epoch     int64      `json:"epoch"`
 	Listeners []Listener `json:"listeners"`
 	Rack      string     `json:"rack,omitempty"`
+	// Address is where other nodes reach it; empty for one that is alone.
+	Address string `json:"address,omitempty"`
+	// Joining says that it has not registered yet, because it lacks the newest
+	// metadata: clients are not told of it, and nothing is placed on it.
+	Joining bool `json:"joining,omitempty"`
 }
 
 // A Listener is an advertised address of a broker.
@@ -65,8 +71,6 @@ type Partition struct {
 	// Replicas; Founded says that it is made.
 	Founders []int32 `json:"founders,omitempty"`
 	Founded  bool    `json:"founded,omitempty"`
-	// Recovery is the newest unclean one, nil without any.
-	Recovery *Recovery `json:"recovery,omitempty"`
 }
 
 // A DeadTopic is a topic that was deleted: its id is never used again (hard-36).
@@ -96,6 +100,7 @@ func newImage() *Image {
 		Offset:   -1,
 		features: map[string]int16{},
 		brokers:  map[int32]*Broker{},
+		left:     map[int32]struct{}{},
 		topics:   map[string]*Topic{},
 		ids:      map[UUID]*Topic{},
 		dead:     map[UUID]DeadTopic{},
@@ -108,6 +113,7 @@ func (i *Image) clone() *Image {
 	c := *i
 	c.features = maps.Clone(i.features)
 	c.brokers = maps.Clone(i.brokers)
+	c.left = maps.Clone(i.left)
 	c.topics = maps.Clone(i.topics)
 	c.ids = maps.Clone(i.ids)
 	c.dead = maps.Clone(i.dead)
@@ -151,9 +157,20 @@ func (i *Image) Broker(id int32) (*Broker, bool) {
 	return b, ok
 }
 
-// Brokers are the registered brokers, by id.
+// Brokers are the registered brokers, by id. Those that are joining are not yet.
 func (i *Image) Brokers() []*Broker {
+	return slices.DeleteFunc(i.Nodes(), func(b *Broker) bool { return b.Joining })
+}
+
+// Nodes are the registered brokers and those that are joining, by id.
+func (i *Image) Nodes() []*Broker {
 	return slices.SortedFunc(maps.Values(i.brokers), func(a, b *Broker) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// Left says that a broker was unregistered and has not come back.
+func (i *Image) Left(id int32) bool {
+	_, left := i.left[id]
+	return left
 }
 
 // Configs are the dynamic configurations of a resource; the map is not to be

@@ -25,6 +25,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/oncelog/oncelog/protocol/record"
+	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/shard"
 )
 
@@ -41,6 +42,8 @@ const (
 // Config of the metadata. Zero values are defaults.
 type Config struct {
 	NodeID int32
+	// Joins says that the cluster is there already; see JoinBroker.
+	Joins bool
 	// ClusterID of the cluster if this node founds it. "": a random one.
 	ClusterID string
 	// Dir holds the state file, on the operating system's own file system.
@@ -72,6 +75,7 @@ type Metadata struct {
 	cfg     Config
 	logger  *slog.Logger
 	shard   *shard.Shard[*view]
+	group   *replication.Partition // nil: the shard stands on something else
 	view    *view
 	state   *stateFile // nil: none
 	saved   time.Time  // when the state file was last written
@@ -281,39 +285,6 @@ func (m *Metadata) ReplaceConfigs(ctx context.Context, r Resource, values map[st
 // Errors: INVALID_UPDATE_VERSION, NOT_CONTROLLER.
 func (m *Metadata) SetFeature(ctx context.Context, name string, level int16) error {
 	_, err := m.change(ctx, change{SetFeature: &setFeature{name, level}})
-	return err
-}
-
-// RegisterBroker puts a broker and its addresses into the metadata, and founds
-// the cluster if there is none. It waits for a leader as long as ctx allows. The
-// returned broker has the epoch of this registration.
-func (m *Metadata) RegisterBroker(ctx context.Context, b Broker) (*Broker, error) {
-	for {
-		_, err := m.change(ctx, change{Register: &b})
-		switch {
-		case err == nil:
-			registered, _ := m.Image().Broker(b.ID)
-			return registered, nil
-		case ctx.Err() != nil || !kerr.IsRetriable(protocolCause(err)):
-			return nil, err
-		}
-	}
-}
-
-// protocolCause is the Kafka error that an error stands for.
-func protocolCause(err error) error {
-	var code *kerr.Error
-	if errors.As(err, &code) {
-		return code
-	}
-	return err
-}
-
-// UnregisterBroker takes a broker off the metadata.
-//
-// Errors: BROKER_ID_NOT_REGISTERED, NOT_CONTROLLER.
-func (m *Metadata) UnregisterBroker(ctx context.Context, id int32) error {
-	_, err := m.change(ctx, change{Unregister: &unregister{Broker: id}})
 	return err
 }
 

@@ -172,10 +172,11 @@ func fill(t *testing.T, m *Metadata) {
 	grown := create(t, m, "grown", 1)
 	_, _, blockErr := m.AllocateProducerIDs(ctx)
 	_, registerErr := m.RegisterBroker(ctx, Broker{ID: 2})
+	joinErr := m.JoinBroker(ctx, 4, "four:9093", "r")
 	_, otherErr := m.RegisterBroker(ctx, Broker{ID: 3, Rack: "r"})
 	for _, err := range []error{
-		blockErr, registerErr, otherErr,
-		m.AddPartitions(ctx, grown.ID, 4, nil, false),
+		blockErr, registerErr, otherErr, joinErr,
+		m.AddPartitions(ctx, grown.ID, 4, [][]int32{{1}, {3}, {1}}, false),
 		m.DeleteTopic(ctx, gone.ID),
 		m.AlterConfigs(ctx, Resource{TopicResource, "orders"}, []ConfigOp{{Name: "retention.ms", Value: &value}}, false),
 		m.AlterConfigs(ctx, Resource{BrokerResource, ""}, []ConfigOp{{Name: "log.retention.ms", Value: &value}}, false),

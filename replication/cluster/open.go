@@ -13,16 +13,18 @@ import (
 // Open opens the metadata partition on a node and the metadata over it. Closing
 // the node closes the partition; close the metadata before.
 //
-// voters are the nodes that decide; none: this node alone. fs is where cfg.Dir
+// voters are the nodes that found the metadata, none: this node alone, unless it
+// joins a cluster that is there already (Config.Joins). fs is where cfg.Dir
 // lies: on any but the operating system's there is no state file.
 func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS, cfg Config) (*Metadata, error) {
-	if len(voters) == 0 {
+	if len(voters) == 0 && !cfg.Joins {
 		voters = []int32{cfg.NodeID}
 	}
 	p, err := node.OpenPartition(ctx, replication.Spec{
 		ID:     replication.PartitionID{TopicID: MetadataTopicID},
 		Topic:  MetadataTopic,
 		Voters: voters,
+		Joins:  cfg.Joins,
 		Log:    log.Config{Retention: log.Unlimited, RetentionBytes: log.Unlimited},
 		Prompt: true, // a node that asked for a change waits until it sees it
 		Sync:   true, // what a power cut took back would be granted again: producer ids above all (hard-39)
@@ -34,5 +36,10 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 		cfg.Dir = ""
 	}
 	cfg.Leader, cfg.WaitLed = func() int32 { return p.Leadership().Leader }, p.WaitLed
-	return OpenOn(ctx, shard.OnReplica(p, cfg.NodeID, 1), cfg)
+	m, err := OpenOn(ctx, shard.OnReplica(p, cfg.NodeID, 1), cfg)
+	if err != nil {
+		return nil, err
+	}
+	m.group = p
+	return m, nil
 }

@@ -138,7 +138,7 @@ func readState(db *bolt.DB) (img *Image, err error) {
 			return err
 		}
 		var digest uint64
-		for _, name := range []string{brokerParts, topicParts, deadParts, configParts} {
+		for _, name := range []string{brokerParts, leftParts, topicParts, deadParts, configParts} {
 			sum, err := readParts(tx, name, img)
 			if err != nil {
 				return err
@@ -266,6 +266,11 @@ func (i *Image) encodePart(p part) []byte {
 		if b, ok := i.brokers[int32(id)]; ok {
 			return mustJSON(b)
 		}
+	case leftParts:
+		id, _ := strconv.ParseInt(p.key, 10, 32)
+		if i.Left(int32(id)) {
+			return []byte("{}")
+		}
 	case topicParts, deadParts:
 		id, err := ParseUUID(p.key)
 		if err != nil {
@@ -294,6 +299,12 @@ func (i *Image) decodePart(p part, value []byte) error {
 			return err
 		}
 		i.brokers[b.ID] = b
+	case leftParts:
+		id, err := strconv.ParseInt(p.key, 10, 32)
+		if err != nil {
+			return err
+		}
+		i.left[int32(id)] = struct{}{}
 	case topicParts:
 		t := &Topic{}
 		if err := json.Unmarshal(value, t); err != nil {

@@ -179,7 +179,7 @@ func assigned(img *Image, assignments [][]int32, replicas int) ([]Partition, err
 			if slices.Contains(own[:r], id) {
 				return nil, fmt.Errorf("assignment %d names broker %d twice: %w", i, id, kerr.InvalidReplicaAssignment)
 			}
-			if _, ok := img.Broker(id); !ok {
+			if b, ok := img.Broker(id); !ok || b.Joining {
 				return nil, fmt.Errorf("assignment %d names broker %d, which is not registered: %w", i, id, kerr.InvalidReplicaAssignment)
 			}
 		}
