@@ -48,6 +48,9 @@ logs and the history stays. 4: too little was done to prove anything.`,
 	flags.BoolVar(&f.keep, "keep", false, "keep the folder also when the run passes")
 	flags.IntVar(&f.least.Transactions, "min-txns", 0, "fewer ended transactions prove nothing (exit 4)")
 	flags.IntVar(&f.least.AllFaults, "min-faults", 0, "likewise, fewer faults of brokers")
+	flags.IntVar(&f.least.ClientKills, "min-client-kills", 0, "likewise, fewer killed clients")
+	flags.IntVar(&f.least.Zombies, "min-zombies", 0, "likewise, fewer clients that came back when another had their transactional id")
+	flags.IntVar(&f.least.LateCopies, "min-late-copies", 0, "likewise, fewer requests that came a second time, late")
 	flags.StringSliceVar(&f.faults, "fault", nil, "do only these faults (repeat): "+fmt.Sprint(nemesis.Names()))
 	return cmd
 }
@@ -58,6 +61,9 @@ var chaosSettings = map[string]string{
 	rebalanceDelay: "0", "log.roll.ms": "1000", "log.cleaner.backoff.ms": "50", "log.cleaner.min.cleanable.ratio": "0.01",
 	"offsets.topic.num.partitions": "10", "transaction.state.log.num.partitions": "10",
 }
+
+// chaosMishaps happen to clients meanwhile.
+var chaosMishaps = verify.Mishaps{Lifetime: 2 * time.Second, Zombies: 20, Copies: 20, Lost: 100}
 
 func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 	if err := nemesis.Check(f.faults); err != nil {
@@ -123,7 +129,9 @@ func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Reco
 	if err := c.startAll(ctx); err != nil {
 		return 0, nil, err
 	}
-	load, err := verify.Start(ctx, recorder, verify.Options{Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed})
+	load, err := verify.Start(ctx, recorder, verify.Options{
+		Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: 4,
+	})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -143,6 +151,7 @@ func (f *chaosFlags) floors(rounds int, skipped []string) verify.Floors {
 	floors.Acked, floors.Ended = nemesis.RoundAcked, nemesis.RoundEnded
 	floors.Committed, floors.Aborted, floors.Transformed = 5*rounds, rounds, 10*rounds
 	floors.Read, floors.Positions, floors.Grants = 200*rounds, rounds, 5*rounds
+	floors.ClientKills, floors.Zombies, floors.LateCopies = max(floors.ClientKills, rounds), max(floors.Zombies, 1), max(floors.LateCopies, rounds)
 	floors.Faults = map[string]int{}
 	names := f.faults
 	if len(names) == 0 {

@@ -28,6 +28,8 @@ type Floors struct {
 
 	Faults    map[string]int // how often each was done
 	AllFaults int            // how often any was
+
+	ClientKills, Zombies, LateCopies int
 }
 
 // Figures say how much a run achieved.
@@ -39,8 +41,10 @@ type Figures struct {
 	Read, Positions, Grants    int
 	Took                       time.Duration
 
-	Faults   map[string]int // how often each was done
-	Recovery time.Duration  // the longest from everything being well to the next acknowledgement
+	Faults                                        map[string]int // how often each was done
+	ClientKills, Zombies, LateCopies, LostAnswers int
+
+	Recovery time.Duration // the longest from everything being well to the next acknowledgement
 }
 
 // A Verdict is what Judge says of a history. A run passes with no anomaly and
@@ -60,7 +64,7 @@ func Judge(h History, f Floors) Verdict {
 // checks are all there is to look for.
 var checks = []func(*index) []Anomaly{
 	writes, order, gaps, reads, losses, sequences, producerIDs,
-	isolation, transactions, markers,
+	isolation, transactions, markers, zombies,
 	watermarks, hanging, progress,
 	positions, pipelines,
 }

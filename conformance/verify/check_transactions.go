@@ -58,6 +58,41 @@ func transactions(x *index) (found []Anomaly) {
 	return found
 }
 
+// zombies wants nothing to come of what a client does after another has taken its
+// transactional id over: zombie-commit, zombie-write.
+func zombies(x *index) (found []Anomaly) {
+	woken := make(map[string]int) // by session
+	for i := range x.history {
+		e := &x.history[i]
+		since, zombie := woken[e.Process]
+		switch {
+		case e.Kind == Zombie:
+			woken[e.Process] = i
+		case !zombie:
+		case e.Kind == Ack && x.sent[e.Value] > since:
+			found = append(found, Anomaly{"zombie-write", fmt.Sprintf("%s of %s is acknowledged at %s, and another client has its transactional id", e.Value, e.Process, e.place()), i})
+		case e.Kind == Ended && e.Commit && x.txns[e.Txn].asked > since:
+			found = append(found, Anomaly{"zombie-commit", fmt.Sprintf("%s of %s is told committed, and another client has its transactional id", e.Txn, e.Process), i})
+		}
+	}
+	for _, name := range x.names {
+		t := x.txns[name]
+		if t.asked < 0 {
+			continue
+		}
+		since, zombie := woken[x.history[t.asked].Process]
+		if !zombie || t.asked < since {
+			continue
+		}
+		for _, i := range t.sends {
+			if places := x.view[x.history[i].Value]; len(places) > 0 {
+				found = append(found, Anomaly{"zombie-commit", fmt.Sprintf("%s is seen, and %s was asked to commit by a client whose transactional id another had", x.history[i].Value, name), places[0]})
+			}
+		}
+	}
+	return found
+}
+
 // markers works the committed view out again from the control records of the
 // final log and compares: marker-mismatch.
 func markers(x *index) (found []Anomaly) {

@@ -24,6 +24,7 @@ func (l *Load) Finish(ctx context.Context) error {
 	}
 	defer client.Close()
 	errs := []error{l.writers.stop(), l.leave(ctx)}
+	l.copies.Wait()
 	within := l.options.TransactionTimeout + l.options.Settle
 	l.recorder.Add(Event{Kind: Left, Topic: l.names.transactions, Within: within})
 	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", l.names.transactions) })

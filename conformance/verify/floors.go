@@ -21,6 +21,10 @@ func figuresOf(h History) Figures {
 			f.Kills++
 		case Fault:
 			f.Faults[e.Value]++
+		case Zombie:
+			f.Zombies++
+		case Mishap:
+			f.mishap(e.Value)
 		case Ack:
 			f.Acked++
 		case Fail:
@@ -56,6 +60,17 @@ func figuresOf(h History) Figures {
 	return f
 }
 
+func (f *Figures) mishap(what string) {
+	switch what {
+	case ClientKill:
+		f.ClientKills++
+	case LateCopy:
+		f.LateCopies++
+	case LostAnswer:
+		f.LostAnswers++
+	}
+}
+
 // missed lists the floors that a history did not reach.
 func missed(h History, f Floors, got Figures) []string {
 	var all []string
@@ -77,6 +92,9 @@ func missed(h History, f Floors, got Figures) []string {
 		faults += n
 	}
 	want("faults", faults, f.AllFaults)
+	want("killed clients", got.ClientKills, f.ClientKills)
+	want("zombies", got.Zombies, f.Zombies)
+	want("late copies", got.LateCopies, f.LateCopies)
 	for _, name := range slices.Sorted(maps.Keys(f.Faults)) {
 		want("times "+name, got.Faults[name], f.Faults[name])
 	}

@@ -42,7 +42,16 @@ const (
 	Round     Kind = "round"     // a round of faults begins
 	Kill      Kind = "kill"      // a broker was killed, or asked to end
 	Fault     Kind = "fault"     // Value begins to be done to Process
+	Mishap    Kind = "mishap"    // Value happened to Process, a client, or to what one said
+	Zombie    Kind = "zombie"    // Process, which was stopped in Txn, goes on; another client has its transactional id since
 	Healed    Kind = "healed"    // everything is as it should be again; Within is when records have to be acknowledged again
+)
+
+// What mishaps there are.
+const (
+	ClientKill = "client-kill"
+	LateCopy   = "late-copy"   // of a request, which was answered
+	LostAnswer = "lost-answer" // to a request
 )
 
 // An Event is one thing that a client did or was told. Which fields count

@@ -27,7 +27,9 @@ type Options struct {
 
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) // nil: TCP
 	Pace int                                                                  // 0: 1; how many times longer clients pause between what they do
-	Only func(process string) bool                                            // nil: all of a load's processes; at least one of each kind makes it whole
+	Mishaps
+	Transactors int                       // transactional producers beyond the least
+	Only        func(process string) bool // nil: all of a load's processes; at least one of each kind makes it whole
 }
 
 // names are the topics and groups of a load.
@@ -64,6 +66,7 @@ type Load struct {
 	names    names
 
 	writers, pipes, followers crew
+	copies                    sync.WaitGroup // requests that arrive a second time
 }
 
 // A crew is a set of goroutines that end together.
@@ -123,16 +126,19 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 		run(&l.pipes, pipes, fmt.Sprintf("etl-%d", i), l.transform)
 		run(&l.pipes, pipes, fmt.Sprintf("member-%d", i), l.consume)
 	}
-	transact := func(partition int32, tv1 bool, options ...kgo.Opt) func(context.Context, string) error {
+	transact := func(partition int32, tv1, hasty bool) func(context.Context, string) error {
 		return func(ctx context.Context, id string) error {
-			return l.transactor(partition, id, tv1, options...).run(ctx)
+			return l.transactor(partition, id, tv1, hasty).run(ctx)
 		}
 	}
 	run(&l.writers, writers, "idempotent-0", func(ctx context.Context, process string) error { return l.produce(ctx, process, 0) })
 	run(&l.writers, writers, "idempotent-1", func(ctx context.Context, process string) error { return l.produce(ctx, process, 300) })
-	run(&l.writers, writers, "tv2-0", transact(0, false))
-	run(&l.writers, writers, "tv2-1", transact(1, false, kgo.Dialer(o.Dial))) // gives up, and never knows
-	run(&l.writers, writers, "tv1-0", transact(2, true))
+	run(&l.writers, writers, "tv2-0", transact(0, false, false))
+	run(&l.writers, writers, "tv2-1", transact(1, false, true)) // gives up, and never knows
+	run(&l.writers, writers, "tv1-0", transact(2, true, false))
+	for i := range o.Transactors {
+		run(&l.writers, writers, fmt.Sprintf("tv2-%d", i+2), transact(noOffsets, false, false))
+	}
 	return l, nil
 }
 
@@ -156,6 +162,20 @@ func (l *Load) createTopics(ctx context.Context) error {
 
 // dialPatience is how long a client goes on dialling a broker that is away.
 const dialPatience = 3 * time.Second
+
+// clientOf makes the client of a life, which is closed when it ends.
+func (l *Load) clientOf(one *life, options ...kgo.Opt) (*kgo.Client, error) {
+	client, err := l.client(append(one.options(l.dialAgain), options...)...)
+	if err == nil {
+		one.adopt(client)
+	}
+	return client, err
+}
+
+// options tie a client to its life.
+func (one *life) options(dial func(context.Context, string, string) (net.Conn, error)) []kgo.Opt {
+	return []kgo.Opt{kgo.WithContext(one.body), kgo.Dialer(one.dial(dial))}
+}
 
 // client makes a client that outlives the restart of a broker and comes back
 // quickly: it tries again every 20 ms, and as often as it takes.
@@ -196,12 +216,17 @@ func (l *Load) random(process string) *rand.Rand {
 	return rand.New(rand.NewPCG(l.options.Seed, id))
 }
 
-// sessions runs sessions one after the other, each with a name of its own, and
-// none quicker than a broker that is away can be asked again.
-func (l *Load) sessions(ctx context.Context, process string, session func(name string) error) (err error) {
+// sessions runs sessions one after the other, each with a name and a life of its
+// own, and none quicker than a broker that is away can be asked again.
+func (l *Load) sessions(ctx context.Context, process string, session func(name string, one *life) error) (err error) {
 	n := 0
 	l.paced(ctx, 20*time.Millisecond, func() bool {
-		err = session(fmt.Sprintf("%s/%d", process, n))
+		name := fmt.Sprintf("%s/%d", process, n)
+		one := l.born(ctx, process, name)
+		err = session(name, one)
+		if !one.kept {
+			one.end()
+		}
 		n++
 		return err == nil && ctx.Err() == nil
 	})

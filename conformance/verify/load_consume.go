@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,8 +13,8 @@ import (
 )
 
 // member are the options of a group member that comes back quickly.
-func (l *Load) member(group, topic string, options ...kgo.Opt) []kgo.Opt {
-	return append(append(l.patient(), options...),
+func (l *Load) member(one *life, group, topic string, options ...kgo.Opt) []kgo.Opt {
+	return append(slices.Concat(l.patient(), one.options(l.dialAgain), options),
 		kgo.ConsumerGroup(group), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.HeartbeatInterval(200*time.Millisecond), kgo.SessionTimeout(6*time.Second), kgo.RebalanceTimeout(5*time.Second),
 		kgo.DisableAutoCommit(), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
@@ -22,13 +23,15 @@ func (l *Load) member(group, topic string, options ...kgo.Opt) []kgo.Opt {
 // transform consumes committed records, makes one of each and commits both in
 // one transaction, as a member of a group.
 func (l *Load) transform(ctx context.Context, process string) error {
-	return l.sessions(ctx, process, func(name string) error {
-		s, err := kgo.NewGroupTransactSession(l.member(l.names.pipe, l.names.transactions,
+	return l.sessions(ctx, process, func(name string, one *life) error {
+		ctx := one.ctx
+		one.copies = true
+		s, err := kgo.NewGroupTransactSession(l.member(one, l.names.pipe, l.names.transactions,
 			kgo.TransactionalID(l.options.Name+"-"+process), kgo.TransactionTimeout(l.options.TransactionTimeout))...)
 		if err != nil {
 			return err
 		}
-		defer s.Close()
+		one.adopt(s.Client())
 		if l.granted(ctx, s.Client(), name) == nil {
 			for n := 0; l.transformOnce(ctx, s, name, fmt.Sprintf("%s/%d", name, n)); n++ {
 			}
@@ -73,34 +76,41 @@ func (l *Load) transformOnce(ctx context.Context, s *kgo.GroupTransactSession, s
 
 // consume reads as a member of a group that commits by itself.
 func (l *Load) consume(ctx context.Context, process string) error {
-	client, err := kgo.NewClient(l.member(l.names.readers, l.names.plain)...)
-	if err != nil {
-		return err
+	return l.sessions(ctx, process, func(name string, one *life) error {
+		client, err := kgo.NewClient(l.member(one, l.names.readers, l.names.plain)...)
+		if err != nil {
+			return err
+		}
+		one.adopt(client)
+		for one.ctx.Err() == nil {
+			l.consumeOnce(one.ctx, client, name)
+		}
+		return nil
+	})
+}
+
+// consumeOnce reads a little and commits how far.
+func (l *Load) consumeOnce(ctx context.Context, client *kgo.Client, process string) {
+	client.PollRecords(ctx, 200)
+	offsets := client.UncommittedOffsets()
+	if len(offsets) == 0 || ctx.Err() != nil {
+		return
 	}
-	defer client.Close()
-	for ctx.Err() == nil {
-		client.PollRecords(ctx, 200)
-		offsets := client.UncommittedOffsets()
-		if len(offsets) == 0 || ctx.Err() != nil {
-			continue
-		}
-		var asked []Event
-		for topic, partitions := range offsets {
-			for partition, at := range partitions {
-				e := Event{Kind: Commit, Process: process, Group: l.names.readers, Topic: topic, Partition: partition, Offset: at.Offset}
-				l.recorder.Add(e)
-				asked = append(asked, e)
-			}
-		}
-		if l.commit(ctx, client, offsets) != nil {
-			continue
-		}
-		for _, e := range asked {
-			e.Kind = Committed
+	var asked []Event
+	for topic, partitions := range offsets {
+		for partition, at := range partitions {
+			e := Event{Kind: Commit, Process: process, Group: l.names.readers, Topic: topic, Partition: partition, Offset: at.Offset}
 			l.recorder.Add(e)
+			asked = append(asked, e)
 		}
 	}
-	return nil
+	if l.commit(ctx, client, offsets) != nil {
+		return
+	}
+	for _, e := range asked {
+		e.Kind = Committed
+		l.recorder.Add(e)
+	}
 }
 
 // follow reads every partition of every topic as it grows.

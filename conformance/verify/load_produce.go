@@ -13,12 +13,13 @@ import (
 // whatever is in flight, and another takes its place.
 func (l *Load) produce(ctx context.Context, process string, perSession int) error {
 	random := l.random(process)
-	return l.sessions(ctx, process, func(name string) error {
-		client, err := l.client(kgo.MaxBufferedRecords(100))
+	return l.sessions(ctx, process, func(name string, one *life) error {
+		ctx := one.ctx
+		one.copies = true
+		client, err := l.clientOf(one, kgo.MaxBufferedRecords(100))
 		if err != nil {
 			return err
 		}
-		defer client.Close()
 		if l.granted(ctx, client, name) != nil {
 			return nil
 		}

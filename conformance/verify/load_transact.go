@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,54 +16,65 @@ import (
 
 // A transactor is an application with a transactional id. Beside records its
 // transactions hold offsets of a group, one higher each time, on a partition of
-// its own.
+// its own, if it has one.
 type transactor struct {
 	*Load
 	id        string // also begins the names of its sessions
 	partition int32
 	position  int64
 	random    *rand.Rand
-	clients   []kgo.Opt // of its clients
-	tv1       bool      // speaks the first transaction protocol only (before KIP-890)
+	clients   []kgo.Opt     // of its clients
+	tv1       bool          // speaks the first transaction protocol only (before KIP-890)
+	hasty     bool          // gives up when a broker is away, and never knows
+	took      chan struct{} // closed when the next session has the id
 }
 
-func (l *Load) transactor(partition int32, id string, tv1 bool, options ...kgo.Opt) *transactor {
+// noOffsets is the partition of a transactor that commits none.
+const noOffsets = -1
+
+func (l *Load) transactor(partition int32, id string, tv1, hasty bool) *transactor {
+	options := []kgo.Opt{kgo.TransactionalID(l.options.Name + "-" + id), kgo.TransactionTimeout(l.options.TransactionTimeout)}
 	if tv1 {
 		options = append(options, kgo.MaxVersions(kversion.V3_8_0()))
 	}
-	options = append(options, kgo.TransactionalID(l.options.Name+"-"+id), kgo.TransactionTimeout(l.options.TransactionTimeout))
-	return &transactor{Load: l, id: id, partition: partition, random: l.random(id), clients: options, tv1: tv1}
+	return &transactor{Load: l, id: id, partition: partition, random: l.random(id), clients: options, tv1: tv1, hasty: hasty, took: make(chan struct{})}
 }
 
 // run runs transactions one after the other. After a failure, and now and then
 // without one, a new client takes over the transactional id, as a restarted
 // application would.
 func (t *transactor) run(ctx context.Context) error {
-	return t.sessions(ctx, t.id, func(name string) error {
-		client, err := t.client(t.clients...)
+	return t.sessions(ctx, t.id, func(name string, one *life) error {
+		one.copies = !t.tv1 // which has no defence against them (KIP-890)
+		options := t.clients
+		if t.hasty {
+			options = append(slices.Clone(options), kgo.Dialer(one.dial(t.options.Dial)))
+		}
+		client, err := t.clientOf(one, options...)
 		if err != nil {
 			return err
 		}
-		defer client.Close()
-		if t.granted(ctx, client, name) != nil {
-			return nil
+		if t.granted(one.ctx, client, name) == nil {
+			close(t.took)
+			t.took = make(chan struct{})
+			n := 0
+			t.paced(one.ctx, 10*time.Millisecond, func() bool {
+				n++
+				return t.transaction(one, client, name, fmt.Sprintf("%s/%d", name, n))
+			})
 		}
-		n := 0
-		t.paced(ctx, 10*time.Millisecond, func() bool {
-			n++
-			return t.transaction(ctx, client, name, fmt.Sprintf("%s/%d", name, n))
-		})
 		return nil
 	})
 }
 
 // transaction writes a few records to several partitions, and offsets, and ends
 // the transaction, or leaves it. It says whether the client is good for another.
-func (t *transactor) transaction(ctx context.Context, client *kgo.Client, session, txn string) bool {
+func (t *transactor) transaction(one *life, client *kgo.Client, session, txn string) bool {
+	ctx := one.ctx
 	if err := client.BeginTransaction(); err != nil {
 		return false
 	}
-	choice, offsets, count := t.random.IntN(100), t.random.IntN(2) == 0, 1+t.random.IntN(6)
+	choice, offsets, count := t.random.IntN(100), t.random.IntN(2) == 0 && t.partition != noOffsets, 1+t.random.IntN(6)
 	results := make(chan error, count)
 	for i := range count {
 		e := Event{Topic: t.names.transactions, Partition: t.random.Int32N(partitionsOfTopic), Value: fmt.Sprintf("%s#%d", txn, i), Txn: txn}
@@ -83,10 +95,53 @@ func (t *transactor) transaction(ctx context.Context, client *kgo.Client, sessio
 	case failed != nil:
 		t.end(ctx, client, session, txn, kgo.TryAbort)
 		return false
+	case one.chance(t.options.Zombies):
+		t.stop(one, client, session, txn)
+		return false
 	case choice < 12, ctx.Err() != nil:
 		return false // left open: the next session, or the timeout, aborts it
 	}
 	return t.end(ctx, client, session, txn, choice >= 30)
+}
+
+// stop stops a client in the middle of its transaction, with a record on its way.
+// When another client has taken over it goes on, as after a long pause of its
+// process: nothing of what it does then may have an effect (KIP-98).
+func (t *transactor) stop(one *life, client *kgo.Client, session, txn string) {
+	one.kept = true
+	one.freeze()
+	took, record := t.took, Event{Topic: t.names.transactions, Partition: t.random.Int32N(partitionsOfTopic), Txn: txn}
+	t.writers.run(one.ctx, func(ctx context.Context) error {
+		defer one.end()
+		sent := make(chan error, 2)
+		record.Value = txn + "#late"
+		t.send(ctx, client, session, record, func(err error) { sent <- err })
+		select {
+		case <-took:
+		case <-ctx.Done():
+			one.thaw()
+			return nil
+		}
+		<-time.After(one.upTo(zombieWithin))
+		t.recorder.Add(Event{Kind: Zombie, Process: session, Txn: txn})
+		one.thaw()
+		ctx, cancel := context.WithTimeout(ctx, zombieTime)
+		defer cancel()
+		on := 1
+		if one.chance(2) {
+			record.Value = txn + "#zombie"
+			t.send(ctx, client, session, record, func(err error) { sent <- err })
+			on++
+		}
+		for range on {
+			select {
+			case <-sent:
+			case <-ctx.Done():
+			}
+		}
+		t.end(ctx, client, session, txn, kgo.TryCommit)
+		return nil
+	})
 }
 
 // include puts the next offset into the transaction, by requests of its own: the

@@ -335,3 +335,44 @@ func TestAwaitWaitsForATally(t *testing.T) {
 		}
 	})
 }
+
+// withZombie is sound with a transaction of t/0 that is asked to commit after
+// another client has taken over.
+func withZombie(tail ...Event) History {
+	h := append(sound(), Event{Kind: Send, Process: "t/0", Topic: "in", Value: "t/0/9#0", Txn: "t/0/9"}, Event{Kind: Zombie, Process: "t/0", Txn: "t/0/9"})
+	return append(h, tail...)
+}
+
+func TestBentHistoriesOfZombies(t *testing.T) {
+	end := Event{Kind: End, Process: "t/0", Txn: "t/0/9", Commit: true}
+	for name, c := range map[string]struct {
+		bent History
+		want string
+	}{
+		"told committed":   {withZombie(end, Event{Kind: Ended, Process: "t/0", Txn: "t/0/9", Commit: true}), "zombie-commit"},
+		"seen":             {withZombie(end, Event{Kind: View, Topic: "in", Offset: 9, Value: "t/0/9#0"}), "zombie-commit"},
+		"a record of then": {withZombie(Event{Kind: Send, Process: "t/0", Topic: "in", Value: "late", Txn: "t/0/9"}, Event{Kind: Ack, Process: "t/0", Topic: "in", Offset: 9, Value: "late"}), "zombie-write"},
+	} {
+		if found := Check(c.bent); !slices.ContainsFunc(found, func(a Anomaly) bool { return a.Name == c.want }) {
+			t.Errorf("%s: found %v, want %s", name, found, c.want)
+		}
+	}
+	for name, sane := range map[string]History{
+		"refused":                        withZombie(end, Event{Kind: Unsure, Process: "t/0", Txn: "t/0/9"}),
+		"a record that was on its way":   withZombie(Event{Kind: Fail, Process: "t/0", Topic: "in", Value: "t/0/9#0"}),
+		"its successor commits meantime": withZombie(Event{Kind: End, Process: "t/1", Txn: "t/1/0", Commit: true}, Event{Kind: Ended, Process: "t/1", Txn: "t/1/0", Commit: true}),
+	} {
+		for _, a := range Check(sane) {
+			t.Errorf("%s: %v", name, a)
+		}
+	}
+}
+
+func TestFloorsOfMishaps(t *testing.T) {
+	h := append(sound(), Event{Kind: Mishap, Value: ClientKill}, Event{Kind: Mishap, Value: LateCopy}, Event{Kind: Mishap, Value: LostAnswer}, Event{Kind: Zombie})
+	v := Judge(h, Floors{ClientKills: 1, Zombies: 1, LateCopies: 2, AllFaults: 1, Transactions: 99})
+	want := []string{"3 ended transactions, want 99", "0 faults, want 1", "1 late copies, want 2"}
+	if !slices.Equal(v.Missed, want) || v.Figures.LostAnswers != 1 {
+		t.Errorf("missed %q of %+v, want %q", v.Missed, v.Figures, want)
+	}
+}
