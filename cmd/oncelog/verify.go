@@ -16,7 +16,7 @@ import (
 func (a *app) verifyCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "verify", Short: "Break a cluster on purpose, and judge what its clients were told"}
 	a.formatFlag(cmd)
-	cmd.AddCommand(a.verifyChaos(), a.verifyCheck())
+	cmd.AddCommand(a.verifyChaos(), a.verifyAcks(), a.verifyCheck())
 	return cmd
 }
 

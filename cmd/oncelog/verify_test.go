@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oncelog/oncelog/conformance/nemesis"
 	"github.com/oncelog/oncelog/conformance/verify"
 )
 
@@ -27,6 +28,21 @@ func TestChaos(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "1.log")); err != nil {
 		t.Error(err)
+	}
+}
+
+// acks=1 loses what the old leader had alone, acks=all nothing (promise 4).
+func TestCompareAcks(t *testing.T) {
+	t.Setenv(asProgram, "1")
+	code, out, errOut := execute(t, "", "verify", "acks", "-o", "json")
+	var results []nemesis.AcksResult
+	if err := json.Unmarshal([]byte(out), &results); err != nil || code != exitOK || len(results) != 4 {
+		t.Fatalf("exit %d, %v, %s\n%s", code, err, out, errOut)
+	}
+	for _, r := range results {
+		if lost := r.Lost > 0; lost != (r.Acks == "1") || lost != (len(r.Gone) > 0) || r.Acked <= r.Lost {
+			t.Errorf("%+v, want records lost with acks=1 only", r)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -104,44 +105,55 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 
 // chaosRun does everything but judging. When it returns no broker runs.
 func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Recorder) (rounds int, skipped []string, err error) {
-	brokers := devFlags{brokers: 3, headless: true, brokerFlags: brokerFlags{verbose: true}}
-	properties := map[string]string{}
-	for name, value := range chaosSettings {
-		properties[name] = value
+	err = a.withBrokers(ctx, f.dir, chaosSettings, func(c *children) error {
+		load, err := verify.Start(ctx, recorder, verify.Options{
+			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: 4,
+		})
+		if err != nil {
+			return err
+		}
+		say := a.progress()
+		rounds, skipped, err = nemesis.Run(ctx, c, recorder, load.Targets(), nemesis.Options{Seed: f.seed, For: f.time, Faults: f.faults, Say: say})
+		say("the clients leave, and all is read")
+		return errors.Join(err, load.Finish(ctx))
+	})
+	return rounds, skipped, err
+}
+
+// progress says what goes on, and when, on standard error.
+func (a *app) progress() func(format string, args ...any) {
+	began := time.Now()
+	return func(format string, args ...any) {
+		fmt.Fprintf(a.err, "%6.1fs %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
-	if err := brokers.setCommon(properties, f.dir); err != nil {
-		return 0, nil, err
+}
+
+// withBrokers runs three brokers, each in a process of its own, while work runs.
+// Their data and their logs lie in dir.
+func (a *app) withBrokers(ctx context.Context, dir string, settings map[string]string, work func(*children) error) (err error) {
+	f := devFlags{brokers: 3, headless: true, brokerFlags: brokerFlags{verbose: true}}
+	properties := maps.Clone(settings)
+	if err := f.setCommon(properties, dir); err != nil {
+		return err
 	}
-	logs, err := logFiles(f.dir, brokers.brokers)
+	logs, err := logFiles(dir, f.brokers)
 	if err != nil {
-		return 0, nil, err
-	}
-	c, err := a.newChildren(&brokers, properties, f.dir, func(id int32) io.Writer { return logs[id] })
-	if err != nil {
-		return 0, nil, err
+		return err
 	}
 	defer func() {
-		err = errors.Join(err, c.close())
 		for _, file := range logs {
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	if err := c.startAll(ctx); err != nil {
-		return 0, nil, err
-	}
-	load, err := verify.Start(ctx, recorder, verify.Options{
-		Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: 4,
-	})
+	c, err := a.newChildren(&f, properties, dir, func(id int32) io.Writer { return logs[id] })
 	if err != nil {
-		return 0, nil, err
+		return err
 	}
-	began := time.Now()
-	say := func(format string, args ...any) {
-		fmt.Fprintf(a.err, "%6.1fs %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := c.startAll(ctx); err != nil {
+		return err
 	}
-	rounds, skipped, err = nemesis.Run(ctx, c, recorder, load.Targets(), nemesis.Options{Seed: f.seed, For: f.time, Faults: f.faults, Say: say})
-	say("the clients leave, and all is read")
-	return rounds, skipped, errors.Join(err, load.Finish(ctx))
+	return work(c)
 }
 
 // floors are what a run has to achieve: what the caller demands, enough in each
