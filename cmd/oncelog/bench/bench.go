@@ -260,6 +260,27 @@ func (r *run) ends(ctx context.Context, committed bool) (map[int32]int64, error)
 	return ends, nil
 }
 
+// endsToRead is where readers stop. A transaction's end is answered before its
+// markers are written, so readers of committed data wait a while for those; a
+// given topic may hold others' transactions, which stay open.
+func (r *run) endsToRead(ctx context.Context, committed bool) (map[int32]int64, error) {
+	enough := time.After(r.Timeout / 2)
+	all, err := r.ends(ctx, false)
+	for committed && err == nil {
+		var ends map[int32]int64
+		if ends, err = r.ends(ctx, true); err != nil || maps.Equal(ends, all) {
+			return ends, err
+		}
+		select {
+		case <-enough:
+			return ends, nil
+		case <-time.After(10 * time.Millisecond):
+		}
+		all, err = r.ends(ctx, false)
+	}
+	return all, err
+}
+
 // stored counts the records of the log since the run began, and waits a while for
 // those that acks=0 or acks=1 let come later.
 func (r *run) stored(ctx context.Context, want int64) (int64, error) {

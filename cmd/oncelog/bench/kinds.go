@@ -56,7 +56,7 @@ func (r *run) readBack(ctx context.Context, senders []*sender) error {
 // readRest reads up to the end that the log has now, and judges.
 func (r *run) readRest(ctx context.Context, senders []*sender, readers []*reader, committed bool) error {
 	bounded, cancel := r.after(ctx)
-	ends, err := r.ends(bounded, committed)
+	ends, err := r.endsToRead(bounded, committed)
 	cancel()
 	if err != nil {
 		return err
