@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,6 +136,13 @@ func (l *Log) LatestEpoch() int32 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state.epochs.latest()
+}
+
+// Epochs lists where the leader epochs begin.
+func (l *Log) Epochs() []EpochStart {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.state.epochs)
 }
 
 // EpochFor is the leader epoch of an offset, -1 if unknown.

@@ -79,12 +79,13 @@ type plan struct {
 	seed    uint64
 	synced  bool // fsync=always: power cuts take nothing that was promised
 	clients []string
+	tidies  bool // there is a tidier
 	faults  []fault
 }
 
 func (p plan) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "fsync always: %v; clients %v", p.synced, p.clients)
+	fmt.Fprintf(&s, "fsync always: %v; clients %v, a tidier: %v", p.synced, p.clients, p.tidies)
 	for _, f := range p.faults {
 		fmt.Fprintf(&s, "\n  %v", f)
 	}
@@ -94,7 +95,7 @@ func (p plan) String() string {
 // planOf makes the plan of a seed.
 func planOf(seed uint64) plan {
 	r := rand.New(rand.NewPCG(seed, 5))
-	p := plan{seed: seed, synced: r.IntN(2) == 0}
+	p := plan{seed: seed, synced: r.IntN(2) == 0, tidies: r.IntN(3) == 0}
 	p.clients = []string{"idempotent-0", "etl-0", []string{"tv2-0", "tv2-1", "tv1-0"}[r.IntN(3)]}
 	for _, also := range []string{"idempotent-1", "etl-1", "tv2-0", "tv1-0", "member-0", "member-1"} {
 		if r.IntN(4) == 0 && !slices.Contains(p.clients, also) {

@@ -10,6 +10,7 @@
 package sim_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -19,6 +20,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/oncelog/oncelog/broker/brokertest"
 	"github.com/oncelog/oncelog/conformance/verify"
@@ -93,11 +96,14 @@ func sum(a, b verify.Figures) verify.Figures {
 	return a
 }
 
+// settleTime is how long after the last append every replica has it.
+const settleTime = 3 * time.Second
+
 // simulate runs one plan in a bubble and judges it.
 func simulate(t *testing.T, p plan) (v verify.Verdict) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		options := brokertest.Options{Properties: map[string]string{}, Logger: slog.New(slog.DiscardHandler)}
+		options := brokertest.Options{Properties: map[string]string{"log.cleaner.backoff.ms": "500", "log.retention.check.interval.ms": "1000"}, Logger: slog.New(slog.DiscardHandler)}
 		if *oneSeed != 0 && testing.Verbose() {
 			options.Logger = nil
 		}
@@ -116,15 +122,48 @@ func simulate(t *testing.T, p plan) (v verify.Verdict) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		tidied := p.tidy(t, c)
 		time.Sleep(time.Second)
 		if err := n.run(t.Context(), p); err != nil {
 			t.Error(err)
 		}
 		time.Sleep(time.Second)
+		alsoFound := tidied()
 		if err := load.Finish(t.Context()); err != nil {
 			t.Error(err)
 		}
 		v = verify.Judge(r.History(), verify.Floors{})
+		v.Anomalies = append(v.Anomalies, alsoFound...)
+		time.Sleep(settleTime)
+		v.Anomalies = append(v.Anomalies, compareReplicas(t, c)...)
 	})
 	return v
+}
+
+// tidy has a tidier at work, if the plan holds one. What it returns ends the
+// work and judges it.
+func (p plan) tidy(t *testing.T, c *brokertest.Cluster) (judge func() []verify.Anomaly) {
+	t.Helper()
+	if !p.tidies {
+		return func() []verify.Anomaly { return nil }
+	}
+	options := []kgo.Opt{kgo.SeedBrokers(c.Addresses()...), kgo.Dialer(c.Network.Host(outside).Dial), kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 200 * time.Millisecond }), kgo.RequestRetries(1000), kgo.ProducerLinger(0)}
+	w, err := newTidier(t.Context(), p.seed, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var working sync.WaitGroup
+	working.Go(func() { w.run(ctx) })
+	return func() []verify.Anomaly {
+		stop()
+		working.Wait()
+		w.client.Close()
+		found, err := w.judge(t.Context(), options...)
+		if err != nil {
+			t.Error(err)
+		}
+		return found
+	}
 }
