@@ -48,6 +48,7 @@ type Broker struct {
 
 	node     *replication.Node
 	metadata *cluster.Metadata
+	caughtUp bool // the metadata was as new as the controller's at the start
 	topics   *topics
 	txns     *txn.Coordinator
 	groups   *group.Coordinator
@@ -143,6 +144,7 @@ func (b *Broker) start(ctx context.Context, s *settings) error {
 	if b.plan.joins() {
 		b.tasks.Go(func() { b.metadata.KeepMembers(background, b.node.Hears) })
 	}
+	b.tasks.Go(func() { (&controller{b: b}).run(background) })
 	return b.listen(ctx, s)
 }
 
@@ -198,7 +200,9 @@ func (b *Broker) openMetadata(ctx context.Context, s *settings) (err error) {
 	if err := b.awaitMajority(ctx, s); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	if err := b.metadata.CatchUp(ctx); err != nil {
+	if err := b.metadata.CatchUp(ctx); err == nil {
+		b.caughtUp = true
+	} else {
 		b.logger.Warn("the controller does not say how far the metadata is; the start goes on with what this node knows", "error", err)
 	}
 	return nil
@@ -276,6 +280,7 @@ func (b *Broker) Close(ctx context.Context) error {
 	var all []error
 	b.once.Do(func() {
 		close(b.closed)
+		b.handOver(ctx)
 		if b.server != nil {
 			all = append(all, b.server.stop(ctx))
 		}

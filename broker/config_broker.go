@@ -45,6 +45,8 @@ type settings struct {
 	fetchSessionSlots    int32
 	requestTimeout       time.Duration
 	replicaLagMax        time.Duration
+	leaderRebalance      bool
+	imbalanceSeconds     int64
 	maxPartitionsPerPage int32
 
 	groupInitialRebalanceDelay             time.Duration
@@ -74,6 +76,8 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "authorizer.class.name", typ: typeString, def: "", doc: "Accepted; nothing is authorized yet."},
 	{name: "auto.create.topics.enable", typ: typeBoolean, def: "true", bind: func(s *settings) any { return &s.autoCreateTopics },
 		doc: "Whether asking for the metadata of a topic creates it."},
+	{name: "auto.leader.rebalance.enable", typ: typeBoolean, def: "true", bind: func(s *settings) any { return &s.leaderRebalance },
+		doc: "Whether leaderships go back to the preferred replicas by themselves."},
 	{name: "background.threads", typ: typeInt, def: "10", dynamic: true, check: atLeast(1), doc: "Accepted; work in the background has no threads of its own."},
 	{name: "broker.id", typ: typeInt, def: "-1", bind: func(s *settings) any { return &s.brokerID }, doc: "The older name of node.id."},
 	{name: "broker.rack", typ: typeString, null: true, bind: func(s *settings) any { return &s.rack }, doc: "Where this broker stands, as told to clients."},
@@ -98,6 +102,8 @@ var brokerKeys = newKeyTable([]key[settings]{
 	{name: "group.max.size", typ: typeInt, def: "1000", check: atLeast(1), bind: func(s *settings) any { return &s.groupMaxSize }, doc: "The most members a group may have. Kafka's default is no limit."},
 	{name: "group.min.session.timeout.ms", typ: typeInt, def: "6000", bind: func(s *settings) any { return &s.groupMinSession }, doc: "The shortest session a member may ask for."},
 	{name: "inter.broker.listener.name", typ: typeString, null: true, doc: "Accepted; nodes talk over a port of their own."},
+	{name: "leader.imbalance.check.interval.seconds", typ: typeLong, def: "300", check: atLeast(1), bind: func(s *settings) any { return &s.imbalanceSeconds },
+		doc: "How often the controller looks for leaderships that are not with the preferred replica."},
 	{name: "listener.security.protocol.map", typ: typeString, def: "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", bind: func(s *settings) any { return &s.securityProtocols },
 		doc: "The security protocol of each listener name. PLAINTEXT is the one served."},
 	{name: "listeners", typ: typeList, def: "PLAINTEXT://127.0.0.1:9092", bind: func(s *settings) any { return &s.listeners },

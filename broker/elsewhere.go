@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ func (b *Broker) elsewhere(ctx context.Context, topics ...*topic) map[replicatio
 				continue
 			}
 			found[t.partitionID(i)] = partitionState{leader: -1, epoch: -1, replicas: t.Partitions[i].Replicas, inSync: []int32{}, offline: []int32{}}
-			for _, node := range t.Partitions[i].Replicas {
+			for _, node := range holders(&t.Partitions[i]) {
 				if b.node.Hears(node) {
 					asked[node] = append(asked[node], t.partitionID(i))
 					break
@@ -73,6 +74,13 @@ func (b *Broker) elsewhere(ctx context.Context, topics ...*topic) map[replicatio
 	}
 	crew.wait()
 	return found
+}
+
+// holders lists the replicas, those last that are only coming and may know of no
+// leader yet.
+func holders(p *cluster.Partition) []int32 {
+	coming := func(id int32) bool { return slices.Contains(p.Adding, id) }
+	return slices.Concat(slices.DeleteFunc(slices.Clone(p.Replicas), coming), p.Adding)
 }
 
 // peerStatesHere answers elsewhere on another node.

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/hex"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,8 +13,9 @@ import (
 )
 
 // removeLeftovers deletes the partitions of topics that were deleted while this
-// broker was down, or whose removal a crash cut short. It runs once, at the
-// start.
+// broker was down and the replicas that moved elsewhere, or whose removal a crash
+// cut short. It runs once, at the start. The metadata must be as new as the
+// controller's: a replica may have come back since.
 func (b *Broker) removeLeftovers(ctx context.Context, dir string) error {
 	entries, err := b.cfg.FS.ReadDir(dir)
 	if err != nil {
@@ -25,7 +27,13 @@ func (b *Broker) removeLeftovers(ctx context.Context, dir string) error {
 		if !ok || !entry.IsDir() || id.TopicID == cluster.MetadataTopicID {
 			continue
 		}
-		if _, alive := image.TopicByID(id.TopicID); alive {
+		if t, alive := image.TopicByID(id.TopicID); alive {
+			if int(id.Partition) >= len(t.Partitions) || slices.Contains(t.Partitions[id.Partition].Replicas, b.nodeID()) || !b.caughtUp {
+				continue
+			}
+			if err := b.removePartition(ctx, id); err != nil {
+				b.logger.Warn("files of a replica that moved elsewhere stay on disk", "folder", entry.Name(), "error", err)
+			}
 			continue
 		}
 		if _, dead := image.Dead(id.TopicID); !dead {
@@ -42,7 +50,7 @@ func (b *Broker) removeLeftovers(ctx context.Context, dir string) error {
 // removePartition opens a partition to delete it with all that the node keeps
 // of it.
 func (b *Broker) removePartition(ctx context.Context, id replication.PartitionID) error {
-	spec := replication.Spec{ID: id, Topic: "(deleted)", Voters: []int32{b.nodeID()}, Log: log.Config{}}
+	spec := replication.Spec{ID: id, Topic: "(deleted)", Joins: true, Log: log.Config{}}
 	if _, err := b.node.OpenPartition(ctx, spec); err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ const (
 	peerEnsure             // whether partitions are in a transaction, of its coordinator
 	peerStates             // who leads partitions, of a node that holds replicas
 	peerJoin               // to be made known, of anyone
+	peerMoves              // to bring partitions to other voters, of the node that leads them
+	peerYields             // to hand leaderships over, of the node that has them
 )
 
 // A peerError is an error as it travels between brokers.
@@ -72,6 +74,10 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 		return answerPeer(body, b.peerStatesHere)
 	case peerJoin:
 		return answerPeer(body, func(q joinRequest) joinAnswer { return b.welcome(ctx, from, q) })
+	case peerMoves:
+		return answerPeer(body, func(all []partitionMove) []peerError { return b.moveHere(ctx, all) })
+	case peerYields:
+		return answerPeer(body, func(all []partitionYield) []peerError { return b.yieldHere(ctx, all) })
 	default:
 		return nil, fmt.Errorf("node %d asks for %d, which this node does not know: is it of a newer version?", from, what)
 	}

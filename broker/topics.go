@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -177,13 +178,14 @@ func (t *topics) open(ctx context.Context, tasks *errgroup.Group, was *topic, on
 	}
 	config := next.settings.logConfig(s)
 	for i := range one.Partitions {
+		if !next.isHere(i, s.nodeID) {
+			continue // others hold it
+		}
 		if was != nil && i < len(was.partitions) && was.partitions[i] != nil {
 			next.partitions[i] = was.partitions[i]
 			next.partitions[i].SetConfig(config)
+			next.partitions[i].SetPreferred(one.Partitions[i].Replicas)
 			continue
-		}
-		if !next.isHere(i, s.nodeID) {
-			continue // others hold it
 		}
 		tasks.Go(func() error {
 			p, err := t.openPartition(ctx, next, int32(i), config, s)
@@ -199,10 +201,14 @@ func (t *topics) open(ctx context.Context, tasks *errgroup.Group, was *topic, on
 
 func (t *topics) openPartition(ctx context.Context, one *topic, i int32, config log.Config, s *settings) (*replication.Partition, error) {
 	id := replication.PartitionID{TopicID: one.ID, Partition: i}
-	p, err := t.b.node.OpenPartition(ctx, replication.Spec{ID: id, Topic: one.Name, Voters: one.Partitions[i].Replicas, Log: config})
+	founders := one.Partitions[i].FoundedBy()
+	p, err := t.b.node.OpenPartition(ctx, replication.Spec{
+		ID: id, Topic: one.Name, Voters: founders, Joins: !slices.Contains(founders, s.nodeID), Log: config,
+	})
 	if err != nil {
 		return nil, err
 	}
+	p.SetPreferred(one.Partitions[i].Replicas)
 	switch one.Name {
 	case offsetsTopic:
 		err = t.b.groups.Lead(i, shard.OnReplica(p, s.nodeID, one.minInSync(i)))
@@ -212,24 +218,49 @@ func (t *topics) openPartition(ctx context.Context, one *topic, i int32, config 
 	return p, err
 }
 
-// deleteGone removes the partitions of topics that the new set lacks.
+// removeMoved removes the replicas that are elsewhere now.
+func (t *topics) removeMoved(ctx context.Context, was, now *topic) {
+	for i := range was.partitions {
+		if was.partitions[i] == nil || now.partitions[i] != nil {
+			continue
+		}
+		switch was.Name {
+		case offsetsTopic:
+			t.b.groups.Resign(int32(i))
+		case txnTopic:
+			t.b.txns.Resign(int32(i))
+		}
+		t.remove(ctx, was, i)
+		t.b.logger.Info("replica removed", "topic", was.Name, "partition", i, "replicas", now.Partitions[i].Replicas)
+	}
+}
+
+// remove closes a replica of this node, if it has one, and removes its files.
+func (t *topics) remove(ctx context.Context, was *topic, partition int) {
+	p := was.partitions[partition]
+	if p == nil {
+		return
+	}
+	if err := t.b.node.DeletePartition(ctx, p.ID()); err != nil {
+		t.b.logger.Warn("files of a removed replica stay on disk", "topic", was.Name, "topic_id", was.ID, "partition", partition, "error", err)
+	}
+}
+
+// deleteGone removes the partitions of topics that the new set lacks, and the
+// replicas that moved elsewhere.
 func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
 	var gone []group.DeletedTopic
 	for id, was := range old.ids {
-		if next.ids[id] != nil {
+		if now := next.ids[id]; now != nil {
+			t.removeMoved(ctx, was, now)
 			continue
 		}
 		if next.names[was.Name] == nil {
 			t.b.metrics.forget(was.Name)
 		}
 		gone = append(gone, group.DeletedTopic{Name: was.Name, ID: id})
-		for i, p := range was.partitions {
-			if p == nil {
-				continue
-			}
-			if err := t.b.node.DeletePartition(ctx, p.ID()); err != nil {
-				t.b.logger.Warn("files of a deleted partition stay on disk", "topic", was.Name, "topic_id", id, "partition", i, "error", err)
-			}
+		for i := range was.partitions {
+			t.remove(ctx, was, i)
 		}
 	}
 	if len(gone) == 0 {
