@@ -183,6 +183,17 @@ func (r *fetchReply) look(item *fetchItem) {
 		item.limit = -1 // nothing yet (hard-31)
 		return
 	}
+	r.compare(item)
+	if (item.diverging || item.err != nil) && p.Fenced() {
+		// Another may lead and know more: only the reader's own leader says so (hard-27).
+		item.diverging, item.err = false, fmt.Errorf("a leader that hears no majority: %w", kerr.NotLeaderForPartition)
+	}
+}
+
+// compare finds out whether the reader's offset, and the epoch of what it read
+// before, are of this log.
+func (r *fetchReply) compare(item *fetchItem) {
+	p, asked := item.partition, &item.part.asked
 	if asked.LastFetchedEpoch >= 0 {
 		epoch, end := p.Log().EpochEnd(asked.LastFetchedEpoch)
 		switch {

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol"
@@ -25,6 +27,9 @@ func (b *Broker) offsetForLeaderEpoch(_ context.Context, req *kmsg.OffsetForLead
 			p, err := b.partitionByName(t.Topic, asked.Partition)
 			if err == nil {
 				err = b.leading(p, asked.CurrentLeaderEpoch)
+			}
+			if err == nil && p.Fenced() {
+				err = fmt.Errorf("a leader that hears no majority may know too few epochs: %w", kerr.NotLeaderForPartition)
 			}
 			if err == nil {
 				answer.LeaderEpoch, answer.EndOffset = p.Log().EpochEnd(asked.LeaderEpoch)
