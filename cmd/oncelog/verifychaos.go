@@ -64,7 +64,7 @@ var chaosSettings = map[string]string{
 }
 
 // chaosMishaps happen to clients meanwhile.
-var chaosMishaps = verify.Mishaps{Lifetime: 2 * time.Second, Zombies: 20, Copies: 20, Lost: 100}
+var chaosMishaps = verify.Mishaps{Lifetime: 8 * time.Second, Zombies: 50, Copies: 20, Lost: 200}
 
 func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 	if err := nemesis.Check(f.faults); err != nil {
@@ -107,7 +107,7 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Recorder) (rounds int, skipped []string, err error) {
 	err = a.withBrokers(ctx, f.dir, chaosSettings, func(c *children) error {
 		load, err := verify.Start(ctx, recorder, verify.Options{
-			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: 4,
+			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: 12,
 		})
 		if err != nil {
 			return err

@@ -108,6 +108,10 @@ func (t *transactor) transaction(one *life, client *kgo.Client, session, txn str
 // When another client has taken over it goes on, as after a long pause of its
 // process: nothing of what it does then may have an effect (KIP-98).
 func (t *transactor) stop(one *life, client *kgo.Client, session, txn string) {
+	id, epoch, err := client.ProducerID(one.ctx) // as the transaction began
+	if err != nil {
+		return
+	}
 	one.kept = true
 	one.freeze()
 	took, record := t.took, Event{Topic: t.names.transactions, Partition: t.random.Int32N(partitionsOfTopic), Txn: txn}
@@ -139,9 +143,22 @@ func (t *transactor) stop(one *life, client *kgo.Client, session, txn string) {
 			case <-ctx.Done():
 			}
 		}
-		t.end(ctx, client, session, txn, kgo.TryCommit)
+		t.insist(ctx, client, session, txn, id, epoch)
 		return nil
 	})
+}
+
+// insist asks to commit, by a request of its own: the client, once it was refused,
+// would not ask.
+func (t *transactor) insist(ctx context.Context, client *kgo.Client, session, txn string, id int64, epoch int16) {
+	t.recorder.Add(Event{Kind: End, Process: session, Txn: txn, Commit: true})
+	end := kmsg.NewPtrEndTxnRequest()
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = t.options.Name+"-"+t.id, id, epoch, true
+	resp, err := end.RequestWith(ctx, client)
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
+	}
+	t.ended(session, txn, true, err)
 }
 
 // include puts the next offset into the transaction, by requests of its own: the
