@@ -154,10 +154,14 @@ func (t *transactor) insist(ctx context.Context, client *kgo.Client, session, tx
 	t.recorder.Add(Event{Kind: End, Process: session, Txn: txn, Commit: true})
 	end := kmsg.NewPtrEndTxnRequest()
 	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = t.options.Name+"-"+t.id, id, epoch, true
-	resp, err := end.RequestWith(ctx, client)
-	if err == nil {
-		err = kerr.ErrorForCode(resp.ErrorCode)
-	}
+	var err error
+	t.eventually(ctx, zombieTime, func(ctx context.Context) bool {
+		var resp *kmsg.EndTxnResponse
+		if resp, err = end.RequestWith(ctx, client); err == nil {
+			err = kerr.ErrorForCode(resp.ErrorCode)
+		}
+		return !errors.Is(err, kerr.ConcurrentTransactions) && !errors.Is(err, kerr.NotCoordinator)
+	})
 	t.ended(session, txn, true, err)
 }
 
