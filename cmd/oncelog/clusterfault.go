@@ -10,9 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// faultCommands act on the processes of dev --processes.
+// faultCommands show and act on the processes of dev --processes.
 func (a *app) faultCommands() []*cobra.Command {
 	return []*cobra.Command{
+		a.fault(&cobra.Command{Use: "processes", Short: "Show the processes of dev --processes, and the links that are cut or slow", Args: exactly()},
+			func([]int32) clusterAct { return clusterAct{} }),
 		a.nodeFault("kill", "Kill a broker's process (SIGKILL)"),
 		a.nodeFault("pause", "Stop a broker's process where it is (SIGSTOP)"),
 		a.nodeFault("resume", "Let a paused broker's process go on (SIGCONT)"),

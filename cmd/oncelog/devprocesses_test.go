@@ -69,7 +69,7 @@ func TestProcessesAreKilledStoppedAndStarted(t *testing.T) {
 	if code, _, errOut := execute(t, "a\nb\n", "produce", "orders", "-b", r.p.Bootstrap); code != exitOK {
 		t.Errorf("produce: exit %d, %s", code, errOut)
 	}
-	now := r.do("heal")
+	now := r.do("processes")
 	r.stop()
 	for _, n := range now.Nodes {
 		if process, err := os.FindProcess(n.PID); err == nil && process.Signal(syscall.Signal(0)) == nil {
