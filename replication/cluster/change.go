@@ -19,6 +19,7 @@ type change struct {
 	AddPartitions *growth          `json:"addPartitions,omitempty"`
 	Moves         *moves           `json:"moves,omitempty"`
 	Moved         *moved           `json:"moved,omitempty"`
+	Recover       *recoveryWant    `json:"recover,omitempty"`
 	AlterConfigs  *alteration      `json:"alterConfigs,omitempty"`
 	SetFeature    *setFeature      `json:"setFeature,omitempty"`
 	Register      *Broker          `json:"registerBroker,omitempty"`
@@ -198,6 +199,8 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 			return commands, nil
 		case c.Moved != nil:
 			return decideMoved(img, *c.Moved), nil
+		case c.Recover != nil:
+			return decideRecovery(img, *c.Recover)
 		case c.AlterConfigs != nil:
 			return m.decideAlteration(img, *c.AlterConfigs)
 		case c.SetFeature != nil:

@@ -71,6 +71,8 @@ type Partition struct {
 	// Replicas; Founded says that it is made.
 	Founders []int32 `json:"founders,omitempty"`
 	Founded  bool    `json:"founded,omitempty"`
+	// Recovery is the newest unclean one, nil without any.
+	Recovery *Recovery `json:"recovery,omitempty"`
 }
 
 // A DeadTopic is a topic that was deleted: its id is never used again (hard-36).
