@@ -21,8 +21,7 @@ const (
 // ElectLeaders: v0-2
 //
 //   - A preferred election has the first replica lead; it must be in sync.
-//   - An unclean election is refused: a partition with a leader needs none, and
-//     for one without the majority has to come back.
+//   - An unclean election gives up a majority that is gone (see unclean.go).
 //   - Null topics are all; then partitions that need no election are left out.
 //   - Answers when the preferred replicas serve, or nearly.
 //
@@ -96,13 +95,5 @@ func (b *Broker) elect(ctx context.Context, kind int8, partitions []placed) []er
 	if kind == electPreferred {
 		return b.electPreferred(ctx, partitions)
 	}
-	states := b.leadersOf(ctx, partitions)
-	each := make([]error, len(partitions))
-	for i, p := range partitions {
-		each[i] = kerr.EligibleLeadersNotAvailable
-		if _, led := states[p.id()]; led {
-			each[i] = kerr.ElectionNotNeeded
-		}
-	}
-	return each
+	return b.electUnclean(ctx, partitions)
 }

@@ -40,6 +40,7 @@ type topicSettings struct {
 	gzipLevel          int32
 	lz4Level           int32
 	zstdLevel          int32
+	uncleanElection    bool
 }
 
 const (
@@ -154,7 +155,9 @@ var topicKeys = newKeyTable([]key[topicSettings]{
 		synonyms: []synonym{{name: "log.roll.ms"}, {name: "log.roll.hours", scale: 3_600_000}},
 		bind:     func(s *topicSettings) any { return &s.segmentAge },
 		doc:      "The age at which a new segment is begun."},
-	{name: "unclean.leader.election.enable", typ: typeBoolean, def: "false", synonyms: same("unclean.leader.election.enable"), doc: "Whether a partition that lost its majority may be rebuilt from a survivor. It is never done unasked."},
+	{name: "unclean.leader.election.enable", typ: typeBoolean, def: "false", synonyms: same("unclean.leader.election.enable"),
+		bind: func(s *topicSettings) any { return &s.uncleanElection },
+		doc:  "Whether a partition that lost the majority of its voters for nine seconds goes on from one survivor's log, and loses what that lacks."},
 })
 
 // throttled checks a list of partition:replica pairs, or '*'.

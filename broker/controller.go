@@ -21,6 +21,9 @@ import (
 type controller struct {
 	b        *Broker
 	balanced time.Time // when leaders were last looked at
+	// silent says since when partitions lack a majority that might be given up.
+	silent map[replication.PartitionID]time.Time
+	looked time.Time // when those were last looked for
 }
 
 // moveRest is the rest between two looks at reassignments under way, controllerRest
@@ -49,6 +52,7 @@ func (c *controller) run(ctx context.Context) {
 		if c.untilBalance() <= 0 {
 			c.balance(ctx)
 		}
+		rest = min(rest, c.lookForLost(ctx))
 		select {
 		case <-changed:
 		case <-time.After(max(rest, 0)):
@@ -56,6 +60,20 @@ func (c *controller) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// lookForLost looks for majorities that are to be given up, at most once in a
+// while, and says when next.
+func (c *controller) lookForLost(ctx context.Context) time.Duration {
+	if !c.b.plan.joins() {
+		return time.Hour
+	}
+	if wait := time.Until(c.looked.Add(uncleanLook)); wait > 0 {
+		return wait
+	}
+	c.recoverLost(ctx)
+	c.looked = time.Now()
+	return uncleanLook
 }
 
 func (c *controller) leads() bool { return c.b.metadata.Leader() == c.b.nodeID() }

@@ -26,6 +26,7 @@ type metrics struct {
 	registry *prometheus.Registry
 
 	messagesIn, bytesIn, bytesOut *prometheus.CounterVec
+	unclean                       prometheus.Counter
 	times                         [maxKey]requestTimes
 }
 
@@ -41,8 +42,11 @@ func newMetrics(b *Broker) *metrics {
 		messagesIn: perTopic("messagesin", "Records appended by clients."),
 		bytesIn:    perTopic("bytesin", "Bytes of record batches appended by clients."),
 		bytesOut:   perTopic("bytesout", "Bytes of record batches answered to fetches."),
+		unclean: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "kafka_controller_controllerstats_uncleanleaderelections_total", Help: "Partitions whose majority this broker gave up.",
+		}),
 	}
-	m.registry.MustRegister(m.messagesIn, m.bytesIn, m.bytesOut, m)
+	m.registry.MustRegister(m.messagesIn, m.bytesIn, m.bytesOut, m.unclean, m)
 	return m
 }
 

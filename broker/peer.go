@@ -16,13 +16,14 @@ import (
 
 // Calls between brokers begin with a byte that says what is asked.
 const (
-	peerChange byte = iota // a change of the metadata, of its leader
-	peerMarker             // a transaction marker, of the partition's leader
-	peerEnsure             // whether partitions are in a transaction, of its coordinator
-	peerStates             // who leads partitions, of a node that holds replicas
-	peerJoin               // to be made known, of anyone
-	peerMoves              // to bring partitions to other voters, of the node that leads them
-	peerYields             // to hand leaderships over, of the node that has them
+	peerChange   byte = iota // a change of the metadata, of its leader
+	peerMarker               // a transaction marker, of the partition's leader
+	peerEnsure               // whether partitions are in a transaction, of its coordinator
+	peerStates               // who leads partitions, of a node that holds replicas
+	peerJoin                 // to be made known, of anyone
+	peerMoves                // to bring partitions to other voters, of the node that leads them
+	peerYields               // to hand leaderships over, of the node that has them
+	peerStanding             // how a replica stands, of the node that holds it
 )
 
 // A peerError is an error as it travels between brokers.
@@ -76,6 +77,8 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 		return answerPeer(body, func(q joinRequest) joinAnswer { return b.welcome(ctx, from, q) })
 	case peerMoves:
 		return answerPeer(body, func(all []partitionMove) []peerError { return b.moveHere(ctx, all) })
+	case peerStanding:
+		return answerPeer(body, b.standingHere)
 	case peerYields:
 		return answerPeer(body, func(all []partitionYield) []peerError { return b.yieldHere(ctx, all) })
 	default:

@@ -181,13 +181,16 @@ func (t *topics) open(ctx context.Context, tasks *errgroup.Group, was *topic, on
 		if !next.isHere(i, s.nodeID) {
 			continue // others hold it
 		}
-		if was != nil && i < len(was.partitions) && was.partitions[i] != nil {
+		if was != nil && i < len(was.partitions) && was.partitions[i] != nil && !renewed(was.partitions[i], &one.Partitions[i]) {
 			next.partitions[i] = was.partitions[i]
 			next.partitions[i].SetConfig(config)
 			next.partitions[i].SetPreferred(one.Partitions[i].Replicas)
 			continue
 		}
 		tasks.Go(func() error {
+			if was != nil && i < len(was.partitions) {
+				t.close(ctx, was, i)
+			}
 			p, err := t.openPartition(ctx, next, int32(i), config, s)
 			if err != nil {
 				t.b.logger.Error("partition is offline: it cannot be opened", "topic", one.Name, "partition", i, "error", err)
@@ -204,6 +207,7 @@ func (t *topics) openPartition(ctx context.Context, one *topic, i int32, config 
 	founders := one.Partitions[i].FoundedBy()
 	p, err := t.b.node.OpenPartition(ctx, replication.Spec{
 		ID: id, Topic: one.Name, Voters: founders, Joins: !slices.Contains(founders, s.nodeID), Log: config,
+		Recovery: pastOf(&one.Partitions[i]),
 	})
 	if err != nil {
 		return nil, err
@@ -224,14 +228,32 @@ func (t *topics) removeMoved(ctx context.Context, was, now *topic) {
 		if was.partitions[i] == nil || now.partitions[i] != nil {
 			continue
 		}
-		switch was.Name {
-		case offsetsTopic:
-			t.b.groups.Resign(int32(i))
-		case txnTopic:
-			t.b.txns.Resign(int32(i))
-		}
+		t.resign(was, i)
 		t.remove(ctx, was, i)
 		t.b.logger.Info("replica removed", "topic", was.Name, "partition", i, "replicas", now.Partitions[i].Replicas)
+	}
+}
+
+// resign takes a partition from its coordinator.
+func (t *topics) resign(was *topic, partition int) {
+	switch was.Name {
+	case offsetsTopic:
+		t.b.groups.Resign(int32(partition))
+	case txnTopic:
+		t.b.txns.Resign(int32(partition))
+	}
+}
+
+// close closes a replica of this node, if it has one, that is to be opened again
+// in another generation.
+func (t *topics) close(ctx context.Context, was *topic, partition int) {
+	p := was.partitions[partition]
+	if p == nil {
+		return
+	}
+	t.resign(was, partition)
+	if err := t.b.node.ClosePartition(ctx, p.ID()); err != nil {
+		t.b.logger.Warn("replica of an older generation did not close well", "topic", was.Name, "partition", partition, "error", err)
 	}
 }
 

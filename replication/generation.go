@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -83,4 +84,37 @@ func (p *Partition) forsakeLog() error {
 			"generation", p.past.Generation, "survivor", p.past.Survivor, "log_end", l.EndOffset(), "leader_epoch", l.LastTerm())
 	}
 	return l.Remove()
+}
+
+// Generation counts the recoveries that this replica knows of.
+func (p *Partition) Generation() uint32 { return p.past.Generation }
+
+// A Standing is what a replica says when a survivor is chosen.
+type Standing struct {
+	Generation uint32 `json:"generation"`
+	Term       uint64 `json:"term"`      // the newest that it knows
+	LastTerm   uint64 `json:"lastTerm"`  // of its last entry
+	LastIndex  uint64 `json:"lastIndex"` // 0: it has no log
+	Led        bool   `json:"led"`       // it leads, or hears who does
+	Offline    bool   `json:"offline"`   // its disk failed, or it is not open
+}
+
+// Compare says whose log is newer, as raft's votes do.
+func (s Standing) Compare(other Standing) int {
+	return cmp.Or(cmp.Compare(s.Generation, other.Generation), cmp.Compare(s.LastTerm, other.LastTerm), cmp.Compare(s.LastIndex, other.LastIndex))
+}
+
+// Standing is how this replica stands. A leader without its majority leads no more.
+func (p *Partition) Standing() Standing {
+	g, l := p.group.Load(), p.Leadership()
+	s := Standing{
+		Generation: p.past.Generation, Term: g.raft.CurrentTerm(), LastTerm: g.log.LastTerm(), LastIndex: g.log.LastIndex(),
+		Offline: g.store.failed.Load() || g.stopped.Load(),
+	}
+	if l.Leader == p.node.cfg.NodeID {
+		s.Led = l.Ready && !p.Fenced()
+	} else {
+		s.Led = l.Leader >= 0 && p.node.Hears(l.Leader)
+	}
+	return s
 }
