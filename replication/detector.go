@@ -122,12 +122,22 @@ func (d *detector) findVoters(ctx context.Context, found map[PartitionID]*Partit
 // elected while it was looked at.
 func (d *detector) kick(p *Partition, t *trouble) {
 	now, l := time.Now(), p.Leadership()
-	if now.Before(t.next) || p.leads() || l.Leader >= 0 && d.alive(l.Leader) {
+	if now.Before(t.next) || p.yields(now) || p.leads() || l.Leader >= 0 && d.alive(l.Leader) {
 		return
 	}
 	t.next, t.rest = now.Add(t.rest), min(2*t.rest, maxRest)
 	p.logger.Info("standing for election", "leader_before", l.Leader)
 	p.group.Load().transport.kick()
+}
+
+// yieldRest is how long a replica that handed over leaves the election to others:
+// while they hold it nobody leads, and it would be the first to stand.
+const yieldRest = 2 * time.Second
+
+// yields says whether a replica does not stand: it has just handed over, or its
+// node is about to stop.
+func (p *Partition) yields(now time.Time) bool {
+	return p.node.leaving.Load() || now.Sub(time.Unix(0, p.yielded.Load())) < yieldRest
 }
 
 // lost says whether a majority of the voters say that the leader's node is dead.

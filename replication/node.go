@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -101,6 +102,7 @@ type Node struct {
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 	throttle *throttle
+	leaving  atomic.Bool // Handover began: no replica stands for election
 	// cleanerBackoff holds the newest change of it until maintenance takes note.
 	cleanerBackoff chan time.Duration
 

@@ -77,6 +77,7 @@ type Partition struct {
 	config atomic.Pointer[log.Config]
 	pulled atomic.Int64 // when a follower last asked for a piece, ns
 
+	yielded   atomic.Int64            // when this replica last handed the leadership over, ns
 	moving    atomic.Bool             // SetVoters runs
 	preferred atomic.Pointer[[]int32] // nil: raft's order
 

@@ -180,11 +180,13 @@ const handoverAtOnce = 32
 
 // Handover gives the leaderships of this node to others, those that should have
 // them where they can, so that nobody has to find out that it is gone. What
-// nobody can take over, it keeps.
+// nobody can take over, it keeps. From then on it stands for no election: it is
+// about to close.
 func (n *Node) Handover(ctx context.Context) {
 	if n.mesh == nil {
 		return
 	}
+	n.leaving.Store(true)
 	var all sync.WaitGroup
 	var given, kept atomic.Int32
 	room := make(chan struct{}, handoverAtOnce)

@@ -38,6 +38,7 @@ func (p *Partition) Transfer(ctx context.Context, to int32) error {
 	if err := p.until(ctx, transferCatch, lead, caughtUp); err != nil {
 		return fmt.Errorf("transfer of %v to node %d: %w", p.id, to, err)
 	}
+	p.yielded.Store(time.Now().UnixNano())
 	header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}
 	if _, err := request[raft.TimeoutNowResponse](g.transport, serverID(to), &raft.TimeoutNowRequest{RPCHeader: header}); err != nil {
 		return fmt.Errorf("transfer of %v to node %d: %w", p.id, to, err)

@@ -89,6 +89,10 @@ func TestReassignPartitions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Else two goroutines of the client may wait for it with a mutex, while time stands still.
+		if _, _, err := client.ProducerID(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		for p := range int32(4) {
 			if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "orders", Partition: p, Value: []byte("before")}).FirstErr(); err != nil {
 				t.Fatal(err)

@@ -23,17 +23,28 @@ func (m *Metadata) JoinBroker(ctx context.Context, id int32, address, rack strin
 // the cluster if there is none. It waits for a leader as long as ctx allows. The
 // returned broker has the epoch of this registration.
 func (m *Metadata) RegisterBroker(ctx context.Context, b Broker) (*Broker, error) {
+	if _, err := m.insist(ctx, change{Register: &b}); err != nil {
+		return nil, err
+	}
+	registered, ok := m.Image().Broker(b.ID)
+	if !ok {
+		return nil, fmt.Errorf("broker %d was taken off while it registered: %w", b.ID, kerr.BrokerIDNotRegistered)
+	}
+	return registered, nil
+}
+
+// insist makes a change that does no harm twice, again and again while the error is
+// one that passes.
+func (m *Metadata) insist(ctx context.Context, c change) (outcome, error) {
 	for {
-		_, err := m.change(ctx, change{Register: &b})
-		switch {
-		case err == nil:
-			registered, ok := m.Image().Broker(b.ID)
-			if !ok {
-				return nil, fmt.Errorf("broker %d was taken off while it registered: %w", b.ID, kerr.BrokerIDNotRegistered)
-			}
-			return registered, nil
-		case ctx.Err() != nil || !kerr.IsRetriable(protocolCause(err)):
-			return nil, err
+		out, err := m.change(ctx, c)
+		if err == nil || !kerr.IsRetriable(protocolCause(err)) {
+			return out, err
+		}
+		select {
+		case <-time.After(changeRetry):
+		case <-ctx.Done():
+			return out, err
 		}
 	}
 }

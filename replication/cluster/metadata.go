@@ -216,10 +216,11 @@ func (m *Metadata) WaitLed(ctx context.Context) error {
 }
 
 // CatchUp waits until this node has applied all that was decided before the call.
+// A leader that cannot be reached is asked again for as long as ctx lasts.
 //
-// Errors: NOT_CONTROLLER, those of the context.
+// Errors: those of the context.
 func (m *Metadata) CatchUp(ctx context.Context) error {
-	_, err := m.change(ctx, change{})
+	_, err := m.insist(ctx, change{})
 	return err
 }
 
