@@ -109,6 +109,7 @@ type pair struct {
 	a, b   Replica
 	common uint64 // the newest index at which both hold the same entry, or that one knows as committed
 	end    int64  // the log end behind it
+	apart  bool   // one ends below the other's boundary
 }
 
 func (p *pair) differ(kind string, index uint64, offset int64, format string, args ...any) {
@@ -146,7 +147,7 @@ func (p *pair) meet() error {
 	floor := max(a.Index, b.Index)
 	if last := min(p.a.Log.LastIndex(), p.b.Log.LastIndex()); last < floor {
 		// One ends below the other's boundary: only records can be compared.
-		p.common, p.end = last, min(p.a.Log.EndOffset(), p.b.Log.EndOffset())
+		p.common, p.end, p.apart = last, min(p.a.Log.EndOffset(), p.b.Log.EndOffset()), true
 		return nil
 	}
 	for index := min(p.a.Log.LastIndex(), p.b.Log.LastIndex()); index > floor; index-- {

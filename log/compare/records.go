@@ -133,7 +133,9 @@ func (p *pair) records() error {
 			y, errB, okB = nextB()
 		}
 	}
-	p.newest(newest)
+	if !p.apart { // else one has compacted by what the other has not seen
+		p.newest(newest)
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/oncelog/oncelog/broker/brokertest"
@@ -58,6 +59,9 @@ func TestSimulation(t *testing.T) {
 	})
 	n := int(last - first + 1)
 	t.Logf("%d seeds in %v: %+v", n, time.Since(began).Round(time.Millisecond), total)
+	if n == 1 {
+		return
+	}
 	for what, got := range map[string]int{
 		"acknowledged records": total.Acked, "committed transactions": total.Committed, "aborted transactions": total.Aborted,
 		"records through a pipeline": total.Transformed, "faults": total.Kills,
@@ -96,8 +100,38 @@ func sum(a, b verify.Figures) verify.Figures {
 	return a
 }
 
-// settleTime is how long after the last append every replica has it.
-const settleTime = 3 * time.Second
+// settleTries bounds how often it is asked whether all replicas are in sync,
+// half a second apart: raft goes on with a replica that was away for long after
+// some seconds only.
+const settleTries = 60
+
+// settle waits until all replicas have all there is.
+func settle(t *testing.T, c *brokertest.Cluster) (found []verify.Anomaly) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...), kgo.Dialer(c.Network.Host(outside).Dial))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range settleTries {
+		time.Sleep(500 * time.Millisecond)
+		meta, err := kadm.NewClient(client).Metadata(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = nil
+		meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
+			if len(p.ISR) < len(nodes) {
+				found = append(found, anomaly("replica-behind", "%s-%d is led by %d in epoch %d, in sync are %v", p.Topic, p.Partition, p.Leader, p.LeaderEpoch, p.ISR))
+			}
+		})
+		if len(found) == 0 {
+			break
+		}
+	}
+	time.Sleep(2 * time.Second) // followers hear of the last commit within one
+	return found
+}
 
 // simulate runs one plan in a bubble and judges it.
 func simulate(t *testing.T, p plan) (v verify.Verdict) {
@@ -117,7 +151,7 @@ func simulate(t *testing.T, p plan) (v verify.Verdict) {
 		r.Add(verify.Event{Kind: verify.Round})
 		load, err := verify.Start(t.Context(), r, verify.Options{
 			Brokers: c.Addresses(), TransactionTimeout: 2 * time.Second, Settle: 15 * time.Second, Seed: p.seed, Name: "sim",
-			Dial: c.Network.Host(outside).Dial, Pace: 40, Only: func(process string) bool { return slices.Contains(p.clients, process) },
+			Dial: c.Network.Host(outside).Dial, Pace: 80, Only: func(process string) bool { return slices.Contains(p.clients, process) },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -134,7 +168,7 @@ func simulate(t *testing.T, p plan) (v verify.Verdict) {
 		}
 		v = verify.Judge(r.History(), verify.Floors{})
 		v.Anomalies = append(v.Anomalies, alsoFound...)
-		time.Sleep(settleTime)
+		v.Anomalies = append(v.Anomalies, settle(t, c)...)
 		v.Anomalies = append(v.Anomalies, compareReplicas(t, c)...)
 	})
 	return v

@@ -70,7 +70,7 @@ func (w *tidier) run(ctx context.Context) {
 		if n%8 == 7 {
 			w.trim(ctx)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
@@ -108,9 +108,9 @@ func (w *tidier) trim(ctx context.Context) {
 // judge compares what is left with what was written.
 func (w *tidier) judge(ctx context.Context, options ...kgo.Opt) (found []verify.Anomaly, err error) {
 	for topic := range tidyTopics {
-		start, seen, err := readWhole(ctx, topic, options...)
+		start, seen, err := readAgain(ctx, topic, options...)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", topic, err)
+			return nil, err
 		}
 		if topic == compacted {
 			found = append(found, w.judgeCompacted(seen)...)
@@ -183,6 +183,17 @@ func (w *tidier) judgeTrimmed(start int64, seen map[int64]*kgo.Record) (found []
 		found = append(found, anomaly("phantom", "%s at %d: %s, which nobody wrote", trimmed, offset, value))
 	}
 	return found
+}
+
+// readAgain reads a topic whose leader may not be elected yet.
+func readAgain(ctx context.Context, topic string, options ...kgo.Opt) (start int64, seen map[int64]*kgo.Record, err error) {
+	for range 50 {
+		if start, seen, err = readWhole(ctx, topic, options...); err == nil {
+			return start, seen, nil
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	return 0, nil, fmt.Errorf("read %s: %w", topic, err)
 }
 
 // readWhole reads the only partition of a topic.
