@@ -128,7 +128,7 @@ func TestPlacement(t *testing.T) {
 	for _, p := range partitions {
 		got = append(got, p.Replicas)
 	}
-	if diff := cmp.Diff([][]int32{{2, 3}, {3, 1}, {1, 2}, {2, 3}, {3, 1}, {1, 2}}, got); diff != "" {
+	if diff := cmp.Diff([][]int32{{2, 3}, {3, 1}, {1, 2}, {2, 1}, {3, 2}, {1, 3}}, got); diff != "" {
 		t.Errorf("partitions are not spread in turn:\n%s", diff)
 	}
 }

@@ -143,25 +143,6 @@ func decideMove(img *Image, p Partition, m Move, sameFactor bool) (Partition, er
 	return next, nil
 }
 
-// checkReplicas judges the replicas that somebody chose for a partition.
-//
-// Errors: INVALID_REPLICA_ASSIGNMENT. Source: ReplicationControlManager.validateManualPartitionAssignment.
-func checkReplicas(img *Image, replicas []int32) error {
-	if len(replicas) == 0 {
-		return refuse(kerr.InvalidReplicaAssignment, "The manual partition assignment includes an empty replica list.")
-	}
-	sorted := slices.Sorted(slices.Values(replicas))
-	for i, id := range sorted {
-		if _, ok := img.Broker(id); !ok {
-			return refuse(kerr.InvalidReplicaAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
-		}
-		if i > 0 && id == sorted[i-1] {
-			return refuse(kerr.InvalidReplicaAssignment, "The manual partition assignment includes the broker %d more than once.", id)
-		}
-	}
-	return nil
-}
-
 // moved is what the controller found out about partitions: that their groups are
 // there, or are where they were wanted.
 type moved struct {

@@ -141,53 +141,6 @@ func decidePartitions(img *Image, spec TopicSpec, random int) ([]Partition, erro
 	return place(img, 0, int(spec.Partitions), int(spec.ReplicationFactor), random)
 }
 
-// place spreads n partitions over the brokers, in turn from a random one.
-func place(img *Image, first, n, replicas, random int) ([]Partition, error) {
-	brokers := img.Brokers()
-	switch {
-	case n > maxPartitions:
-		return nil, fmt.Errorf("%d partitions at once, at most %d are allowed: %w", n, maxPartitions, kerr.PolicyViolation)
-	case replicas > len(brokers):
-		return nil, fmt.Errorf("replication factor %d cannot be reached because only %d broker(s) are registered: %w", replicas, len(brokers), kerr.InvalidReplicationFactor)
-	}
-	partitions := make([]Partition, n)
-	for i := range partitions {
-		own := make([]int32, replicas)
-		for r := range own {
-			own[r] = brokers[(random%len(brokers)+first+i+r)%len(brokers)].ID
-		}
-		partitions[i] = Partition{ID: int32(first + i), Replicas: own}
-	}
-	return partitions, nil
-}
-
-// assigned takes a manual assignment; every partition has the same number of
-// replicas.
-func assigned(img *Image, assignments [][]int32, replicas int) ([]Partition, error) {
-	if len(assignments) > maxPartitions {
-		return nil, fmt.Errorf("%d partitions at once, at most %d are allowed: %w", len(assignments), maxPartitions, kerr.PolicyViolation)
-	}
-	partitions := make([]Partition, len(assignments))
-	for i, own := range assignments {
-		switch {
-		case len(own) == 0:
-			return nil, fmt.Errorf("assignment %d has no replicas: %w", i, kerr.InvalidReplicaAssignment)
-		case len(own) != replicas:
-			return nil, fmt.Errorf("assignment %d has %d replicas, others have %d: %w", i, len(own), replicas, kerr.InvalidReplicaAssignment)
-		}
-		for r, id := range own {
-			if slices.Contains(own[:r], id) {
-				return nil, fmt.Errorf("assignment %d names broker %d twice: %w", i, id, kerr.InvalidReplicaAssignment)
-			}
-			if b, ok := img.Broker(id); !ok || b.Joining {
-				return nil, fmt.Errorf("assignment %d names broker %d, which is not registered: %w", i, id, kerr.InvalidReplicaAssignment)
-			}
-		}
-		partitions[i] = Partition{ID: int32(i), Replicas: slices.Clone(own)}
-	}
-	return partitions, nil
-}
-
 // decideDelete decides the end of a topic; its id stays dead (hard-36).
 //
 // Errors: UNKNOWN_TOPIC_ID; INVALID_TOPIC_EXCEPTION for an internal topic, whose
