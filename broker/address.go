@@ -74,10 +74,13 @@ func (b *Broker) registered(name string, bound net.Addr) (host string, port int3
 	return b.override(host, port)
 }
 
-func splitAddress(a net.Addr) (host string, port int32) {
-	host, text, err := net.SplitHostPort(a.String())
+func splitAddress(a net.Addr) (host string, port int32) { return splitHostPort(a.String()) }
+
+// splitHostPort takes what is not of that form for a host.
+func splitHostPort(address string) (host string, port int32) {
+	host, text, err := net.SplitHostPort(address)
 	if err != nil {
-		return a.String(), 0
+		return address, 0
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {

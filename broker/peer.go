@@ -24,6 +24,7 @@ const (
 	peerMoves                // to bring partitions to other voters, of the node that leads them
 	peerYields               // to hand leaderships over, of the node that has them
 	peerStanding             // how a replica stands, of the node that holds it
+	peerQuorum               // how far the members of the metadata's group are, of its leader
 )
 
 // A peerError is an error as it travels between brokers.
@@ -81,6 +82,8 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 		return answerPeer(body, b.standingHere)
 	case peerYields:
 		return answerPeer(body, func(all []partitionYield) []peerError { return b.yieldHere(ctx, all) })
+	case peerQuorum:
+		return answerPeer(body, func(struct{}) quorumState { return b.quorumHere() })
 	default:
 		return nil, fmt.Errorf("node %d asks for %d, which this node does not know: is it of a newer version?", from, what)
 	}

@@ -45,6 +45,9 @@ func startLoad(t *testing.T, c *brokertest.Cluster, topic string) *load {
 }
 
 func (l *load) run(ctx context.Context) error {
+	if _, _, err := l.client.ProducerID(ctx); err != nil { // waited for under a lock of the client's otherwise, on which a bubble's time stands still
+		return err
+	}
 	for {
 		select {
 		case <-l.stop:

@@ -18,6 +18,7 @@ const (
 	topicParts  = "topics"
 	deadParts   = "dead"
 	configParts = "configs"
+	quotaParts  = "quotas"
 )
 
 // A view is the image while commands are applied to it.
@@ -84,6 +85,8 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 		i.configure(*c.SetConfigs, dirty)
 	case c.SetFeature != nil:
 		i.finalize(c.SetFeature.Name, c.SetFeature.Level)
+	case c.SetQuotas != nil:
+		i.setQuotas(*c.SetQuotas, dirty)
 	case c.ProducerIDs != nil:
 		i.nextProducerID = max(i.nextProducerID, c.ProducerIDs.First+int64(c.ProducerIDs.Count))
 	}

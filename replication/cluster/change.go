@@ -22,6 +22,8 @@ type change struct {
 	Recover       *recoveryWant    `json:"recover,omitempty"`
 	AlterConfigs  *alteration      `json:"alterConfigs,omitempty"`
 	SetFeature    *setFeature      `json:"setFeature,omitempty"`
+	Features      *featureUpdates  `json:"updateFeatures,omitempty"`
+	Quotas        *quotaChanges    `json:"alterQuotas,omitempty"`
 	Register      *Broker          `json:"registerBroker,omitempty"`
 	Unregister    *unregister      `json:"unregisterBroker,omitempty"`
 	ProducerIDs   *producerIDsWant `json:"producerIds,omitempty"`
@@ -205,6 +207,11 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 			return m.decideAlteration(img, *c.AlterConfigs)
 		case c.SetFeature != nil:
 			return decideFeature(img, c.SetFeature.Name, c.SetFeature.Level)
+		case c.Features != nil:
+			return decideUpdates(img, *c.Features, m.cfg.NodeID)
+		case c.Quotas != nil:
+			commands, out.Refused = decideQuotas(img, *c.Quotas)
+			return commands, nil
 		case c.Register != nil:
 			return decideRegister(img, *c.Register)
 		case c.Unregister != nil:

@@ -29,6 +29,7 @@ type command struct {
 	SetConfigs  *setConfigs  `json:"setConfigs,omitempty"`
 	SetFeature  *setFeature  `json:"setFeature,omitempty"`
 	ProducerIDs *producerIDs `json:"producerIds,omitempty"`
+	SetQuotas   *setQuotas   `json:"setQuotas,omitempty"`
 }
 
 // found makes the cluster: the first command of every metadata log.
@@ -118,7 +119,7 @@ func (c command) check() error {
 	set := 0
 	for _, one := range []bool{
 		c.Found != nil, c.Register != nil, c.Unregister != nil, c.CreateTopic != nil, c.DeleteTopic != nil,
-		c.AddPartition != nil, c.ChangePartitions != nil, c.SetConfigs != nil, c.SetFeature != nil, c.ProducerIDs != nil,
+		c.AddPartition != nil, c.ChangePartitions != nil, c.SetConfigs != nil, c.SetFeature != nil, c.ProducerIDs != nil, c.SetQuotas != nil,
 	} {
 		if one {
 			set++
@@ -134,6 +135,8 @@ func (c command) check() error {
 		return fmt.Errorf("topic without name, id or partitions: %w", errCommand)
 	case c.ProducerIDs != nil && (c.ProducerIDs.Count <= 0 || c.ProducerIDs.First < 0 || c.ProducerIDs.First+int64(c.ProducerIDs.Count) < 0):
 		return fmt.Errorf("producer ids from %d, %d of them: %w", c.ProducerIDs.First, c.ProducerIDs.Count, errCommand)
+	case c.SetQuotas != nil && len(c.SetQuotas.Entity) == 0:
+		return fmt.Errorf("quotas of nobody: %w", errCommand)
 	case c.SetFeature != nil && (c.SetFeature.Name == "" || c.SetFeature.Level < 0):
 		return fmt.Errorf("feature %q level %d: %w", c.SetFeature.Name, c.SetFeature.Level, errCommand)
 	}

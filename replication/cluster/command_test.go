@@ -10,7 +10,7 @@ import (
 
 // examples is one command of each kind, as docs/format/metadata.md shows them.
 func examples() []command {
-	value := "1000"
+	value, name, rate := "1000", "c1", 1000.0
 	return []command{
 		{Found: &found{ClusterID: "c", Features: map[string]int16{TransactionVersion: 2}}},
 		{Register: &Broker{ID: 1, Listeners: []Listener{{Name: "PLAINTEXT", Protocol: "PLAINTEXT", Host: "h", Port: 9092}}, Rack: "r", Address: "h:9093"}},
@@ -23,6 +23,7 @@ func examples() []command {
 		{SetConfigs: &setConfigs{Resource: Resource{TopicResource, "a"}, Values: map[string]*string{"k": nil, "l": &value}}},
 		{SetFeature: &setFeature{Name: TransactionVersion, Level: 1}},
 		{ProducerIDs: &producerIDs{Broker: 1, First: 1000, Count: 1000}},
+		{SetQuotas: &setQuotas{Entity: QuotaEntity{QuotaClientID: &name, QuotaUser: nil}, Values: map[string]*float64{"consumer_byte_rate": nil, "producer_byte_rate": &rate}}},
 	}
 }
 

@@ -24,6 +24,7 @@ type Image struct {
 	ids            map[UUID]*Topic
 	dead           map[UUID]DeadTopic
 	configs        map[Resource]map[string]string // of brokers; a topic holds its own
+	quotas         map[string]*Quota              // by QuotaEntity.key
 }
 
 // A Broker is a registered node.
@@ -107,6 +108,7 @@ func newImage() *Image {
 		ids:      map[UUID]*Topic{},
 		dead:     map[UUID]DeadTopic{},
 		configs:  map[Resource]map[string]string{},
+		quotas:   map[string]*Quota{},
 	}
 }
 
@@ -120,6 +122,7 @@ func (i *Image) clone() *Image {
 	c.ids = maps.Clone(i.ids)
 	c.dead = maps.Clone(i.dead)
 	c.configs = maps.Clone(i.configs)
+	c.quotas = maps.Clone(i.quotas)
 	return &c
 }
 

@@ -138,7 +138,7 @@ func readState(db *bolt.DB) (img *Image, err error) {
 			return err
 		}
 		var digest uint64
-		for _, name := range []string{brokerParts, leftParts, topicParts, deadParts, configParts} {
+		for _, name := range []string{brokerParts, leftParts, topicParts, deadParts, configParts, quotaParts} {
 			sum, err := readParts(tx, name, img)
 			if err != nil {
 				return err
@@ -282,6 +282,10 @@ func (i *Image) encodePart(p part) []byte {
 		if d, ok := i.dead[id]; ok && p.bucket == deadParts {
 			return mustJSON(d)
 		}
+	case quotaParts:
+		if q, ok := i.quotas[p.key]; ok {
+			return mustJSON(q)
+		}
 	case configParts:
 		if values, ok := i.configs[parseConfigKey(p.key)]; ok {
 			return mustJSON(values)
@@ -318,6 +322,12 @@ func (i *Image) decodePart(p part, value []byte) error {
 			return err
 		}
 		i.dead[d.ID] = d
+	case quotaParts:
+		q := &Quota{}
+		if err := json.Unmarshal(value, q); err != nil {
+			return err
+		}
+		i.quotas[q.Entity.key()] = q
 	case configParts:
 		var values map[string]string
 		if err := json.Unmarshal(value, &values); err != nil {
