@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,20 +28,14 @@ const (
 
 // find picks a broker that has a role now.
 func (n *Nemesis) find(ctx context.Context, who role) (node int32, err error) {
-	ctx, cancel := context.WithTimeout(ctx, aimPatience)
-	defer cancel()
-	ticker := time.NewTicker(50 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		if node, err = n.findNow(ctx, who); err == nil {
-			return node, nil
-		}
-		select {
-		case <-ticker.C: // there is none while leaders are elected
-		case <-ctx.Done():
-			return 0, fmt.Errorf("find a %s: %w", who, err)
-		}
+	err = n.again(ctx, func(ctx context.Context) (err error) { // there is none while leaders are elected
+		node, err = n.findNow(ctx, who)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find a %s: %w", who, err)
 	}
+	return node, nil
 }
 
 func (n *Nemesis) findNow(ctx context.Context, who role) (int32, error) {
@@ -56,7 +51,7 @@ func (n *Nemesis) findNow(ctx context.Context, who role) (int32, error) {
 	}
 	if who == controller {
 		if meta.Controller < 0 {
-			return 0, fmt.Errorf("the cluster has no controller")
+			return 0, errors.New("the cluster has no controller")
 		}
 		return meta.Controller, nil
 	}
@@ -99,21 +94,69 @@ func (n *Nemesis) findCoordinator(ctx context.Context) (int32, error) {
 	return resp.NodeID, kerr.ErrorForCode(resp.ErrorCode)
 }
 
-// elect has all partitions led by their preferred replicas again; false says
-// that the brokers do not know how.
-func (n *Nemesis) elect(ctx context.Context) (bool, error) {
+// errNotOffered says that the brokers know nothing of what a fault needs.
+var errNotOffered = errors.New("the brokers do not offer it")
+
+// offered wants the brokers to serve an API.
+func (n *Nemesis) offered(ctx context.Context, key kmsg.Key) error {
+	versions, err := kadm.NewClient(n.client).ApiVersions(ctx)
+	if err != nil {
+		return err
+	}
+	for _, broker := range versions {
+		if _, known := broker.KeyMaxVersion(key.Int16()); broker.Err == nil && !known {
+			return fmt.Errorf("%s: %w", key.Name(), errNotOffered)
+		}
+	}
+	return nil
+}
+
+// elect has all partitions led by their preferred replicas again.
+func (n *Nemesis) elect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, aimPatience)
 	defer cancel()
+	if err := n.offered(ctx, kmsg.ElectLeaders); err != nil {
+		return err
+	}
 	req := kmsg.NewPtrElectLeadersRequest()
 	req.TimeoutMillis = int32(aimPatience.Milliseconds())
 	resp, err := req.RequestWith(ctx, n.client)
 	if err != nil {
-		if ctx.Err() != nil {
-			return true, err
-		}
-		return false, nil
+		return err
 	}
-	return true, kerr.ErrorForCode(resp.ErrorCode)
+	return kerr.ErrorForCode(resp.ErrorCode)
+}
+
+// place has each of these partitions moved to replicas of its own choice, and
+// returns before they are.
+func (n *Nemesis) place(ctx context.Context, partitions []kadm.PartitionDetail, on func() []int32) error {
+	var req kadm.AlterPartitionAssignmentsReq
+	for _, p := range partitions {
+		req.Assign(p.Topic, p.Partition, on())
+	}
+	return n.again(ctx, func(ctx context.Context) error {
+		placed, err := kadm.NewClient(n.client).AlterPartitionAssignments(ctx, req)
+		return errors.Join(err, placed.Error())
+	})
+}
+
+// again tries until it succeeds, as operators do: there may be no controller now.
+func (n *Nemesis) again(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, aimPatience)
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := do(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // newClient is one that hears of a change soon.

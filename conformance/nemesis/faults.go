@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A fault is one thing that happens to a cluster. What it did and left so is
@@ -32,11 +35,9 @@ var faults = []fault{
 	{"cut-two", (*Nemesis).cutTwo},
 	{"slow-links", (*Nemesis).slowLinks},
 	{"rolling-restart", (*Nemesis).rollingRestart},
-	{electLeaders, (*Nemesis).electLeaders},
+	{"elect-leaders", (*Nemesis).electLeaders},
+	{"reassign", (*Nemesis).reassign},
 }
-
-// electLeaders is skipped where the brokers cannot.
-const electLeaders = "elect-leaders"
 
 // Names lists the faults.
 func Names() (all []string) {
@@ -184,15 +185,36 @@ func (n *Nemesis) rollingRestart(ctx context.Context) error {
 // electLeaders has the preferred replicas lead again, so leaders that are well
 // are replaced.
 func (n *Nemesis) electLeaders(ctx context.Context) error {
-	known, err := n.elect(ctx)
-	if known {
-		n.aimed("all")
-	} else {
-		n.say("%s: the brokers do not offer it, skipped", electLeaders)
-		n.skipped[electLeaders] = true
-	}
-	if err != nil {
+	if err := n.elect(ctx); err != nil {
 		return fmt.Errorf("elect preferred leaders: %w", err)
 	}
+	n.aimed("all")
 	return nil
+}
+
+// reassign takes a replica from a few partitions, and then, whether that has come
+// to its end or not, gives them one on every broker in another order.
+func (n *Nemesis) reassign(ctx context.Context) error {
+	if err := n.offered(ctx, kmsg.AlterPartitionAssignments); err != nil {
+		return err
+	}
+	meta, err := kadm.NewClient(n.client).Metadata(ctx, pick(n.random, n.targets.Topics))
+	if err != nil {
+		return err
+	}
+	var moved []kadm.PartitionDetail
+	for _, topic := range meta.Topics {
+		moved = topic.Partitions.Sorted()
+	}
+	all := n.cluster.Nodes()
+	some := func(count int) func() []int32 {
+		return func() (on []int32) {
+			for _, i := range n.random.Perm(len(all))[:count] {
+				on = append(on, all[i])
+			}
+			return on
+		}
+	}
+	n.aimed(fmt.Sprintf("%d partitions", len(moved)))
+	return errors.Join(n.place(ctx, moved, some(len(all)-1)), hold(ctx, n.awhile()), n.place(ctx, moved, some(len(all))))
 }

@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -79,7 +80,13 @@ func Run(ctx context.Context, c Cluster, r *verify.Recorder, targets verify.Targ
 			continue
 		}
 		rounds++
-		if err := n.round(ctx, round, f); err != nil {
+		err := n.round(ctx, round, f)
+		if errors.Is(err, errNotOffered) {
+			n.skipped[f.name] = true
+			n.say("     %s is skipped: %v", f.name, err)
+			continue
+		}
+		if err != nil {
 			return rounds, nil, fmt.Errorf("round %d, %s: %w", round, f.name, err)
 		}
 	}

@@ -61,8 +61,11 @@ func (l *Load) leave(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	if err := errors.Join(l.granted(ctx, client, session), client.BeginTransaction()); err != nil {
+	if !l.eventually(ctx, 2*patience, func(ctx context.Context) bool { err = l.granted(ctx, client, session); return err == nil }) {
 		return fmt.Errorf("open the transaction that is left: %w", err)
+	}
+	if err := client.BeginTransaction(); err != nil {
+		return err
 	}
 	for p := range int32(partitionsOfTopic) {
 		e := Event{Topic: l.names.transactions, Partition: p, Value: fmt.Sprintf("%s#%d", session, p), Txn: session}
