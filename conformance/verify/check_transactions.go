@@ -138,46 +138,76 @@ func markers(x *index) (found []Anomaly) {
 // watermarks wants no answer to go back: hw-regress, lso-regress, lso-above-hw,
 // log-start-moved. An answer is compared with those that came before it was
 // asked for, and with the one before it of the same process.
+//
+// A leader that was replaced and has not heard of it may tell what it last knew,
+// as in Kafka: answers that name a leader epoch are compared with those of the
+// same epoch and of older ones.
 func watermarks(x *index) (found []Anomaly) {
-	high, stable := make(map[partition]*summit), make(map[partition]*summit)
-	type following struct {
-		process string
-		partition
-	}
-	lastHigh, lastStable := make(map[following]int64), make(map[following]int64)
+	high, stable := make(tide), make(tide)
 	for i := range x.history {
 		e := &x.history[i]
 		if e.Kind != Watermark {
 			continue
 		}
-		p, who := e.partition(), following{e.Process, e.partition()}
-		if high[p] == nil {
-			high[p], stable[p] = &summit{}, &summit{}
+		for _, look := range []struct {
+			name string
+			got  int64
+			tide tide
+		}{{"hw-regress", e.HighWatermark, high}, {"lso-regress", e.LastStable, stable}} {
+			if look.got < 0 {
+				continue
+			}
+			if before := look.tide.before(e); look.got < before {
+				found = append(found, Anomaly{look.name, fmt.Sprintf("%s of %d told %s, after %d", e.partition(), look.got, e.Process, before), i})
+			}
+			look.tide.add(i, e, look.got)
 		}
-		look := func(name string, got int64, known *summit, last map[following]int64) {
-			if got < 0 {
-				return
-			}
-			before, _ := known.before(e.Since)
-			if own, ok := last[who]; ok {
-				before = max(before, own)
-			}
-			if got < before {
-				found = append(found, Anomaly{name, fmt.Sprintf("%s of %s told %s, after %d", p, fmt.Sprint(got), e.Process, before), i})
-			}
-			known.add(i, got)
-			last[who] = got
-		}
-		look("hw-regress", e.HighWatermark, high[p], lastHigh)
-		look("lso-regress", e.LastStable, stable[p], lastStable)
 		if e.HighWatermark >= 0 && e.LastStable > e.HighWatermark {
-			found = append(found, Anomaly{"lso-above-hw", fmt.Sprintf("%s has last stable offset %d, high watermark %d", p, e.LastStable, e.HighWatermark), i})
+			found = append(found, Anomaly{"lso-above-hw", fmt.Sprintf("%s has last stable offset %d, high watermark %d", e.partition(), e.LastStable, e.HighWatermark), i})
 		}
 		if e.Start > 0 {
-			found = append(found, Anomaly{"log-start-moved", fmt.Sprintf("%s begins at %d", p, e.Start), i})
+			found = append(found, Anomaly{"log-start-moved", fmt.Sprintf("%s begins at %d", e.partition(), e.Start), i})
 		}
 	}
 	return found
+}
+
+// A tide knows how high something of each partition was told to be, by the
+// leader epoch of who told it.
+type tide map[partition]map[int32]*told
+
+type told struct {
+	all  summit
+	last map[string]int64 // by process
+}
+
+// before is the highest that the answer e may not be below.
+func (t tide) before(e *Event) int64 {
+	highest := int64(-1)
+	for epoch, told := range t[e.partition()] {
+		if e.LeaderEpoch > 0 && epoch > e.LeaderEpoch {
+			continue
+		}
+		before, _ := told.all.before(e.Since)
+		highest = max(highest, before)
+		if own, ok := told.last[e.Process]; ok {
+			highest = max(highest, own)
+		}
+	}
+	return highest
+}
+
+func (t tide) add(i int, e *Event, v int64) {
+	if t[e.partition()] == nil {
+		t[e.partition()] = make(map[int32]*told)
+	}
+	of := t[e.partition()][e.LeaderEpoch]
+	if of == nil {
+		of = &told{last: make(map[string]int64)}
+		t[e.partition()][e.LeaderEpoch] = of
+	}
+	of.all.add(i, v)
+	of.last[e.Process] = v
 }
 
 // hanging wants every last stable offset at its high watermark soon after the

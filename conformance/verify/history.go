@@ -81,7 +81,8 @@ type Event struct {
 
 	HighWatermark int64         `json:"high_watermark,omitempty"`
 	LastStable    int64         `json:"last_stable,omitempty"`
-	Start         int64         `json:"start,omitempty"` // log start offset
+	LeaderEpoch   int32         `json:"leader_epoch,omitempty"` // of who answered; 0: not named
+	Start         int64         `json:"start,omitempty"`        // log start offset
 	Within        time.Duration `json:"within,omitempty"`
 	Error         string        `json:"error,omitempty"`
 }

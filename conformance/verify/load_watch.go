@@ -54,7 +54,7 @@ func (l *Load) lookAtEnds(ctx context.Context, client *kgo.Client, process strin
 			return
 		}
 		l.recorder.Add(Event{Kind: Watermark, Process: process, Since: asked, Topic: h.Topic, Partition: h.Partition,
-			HighWatermark: h.Offset, LastStable: s.Offset})
+			HighWatermark: h.Offset, LastStable: s.Offset, LeaderEpoch: max(min(h.LeaderEpoch, s.LeaderEpoch), 0)})
 		known++
 		if s.Offset == h.Offset {
 			equal++
