@@ -140,8 +140,8 @@ func markers(x *index) (found []Anomaly) {
 // asked for, and with the one before it of the same process.
 //
 // A leader that was replaced and has not heard of it may tell what it last knew,
-// as in Kafka: answers that name a leader epoch are compared with those of the
-// same epoch and of older ones.
+// as in Kafka: answers that name a leader epoch are compared with those that name
+// the same or an older one.
 func watermarks(x *index) (found []Anomaly) {
 	high, stable := make(tide), make(tide)
 	for i := range x.history {
@@ -185,7 +185,7 @@ type told struct {
 func (t tide) before(e *Event) int64 {
 	highest := int64(-1)
 	for epoch, told := range t[e.partition()] {
-		if e.LeaderEpoch > 0 && epoch > e.LeaderEpoch {
+		if e.LeaderEpoch > 0 && (epoch == 0 || epoch > e.LeaderEpoch) {
 			continue
 		}
 		before, _ := told.all.before(e.Since)
