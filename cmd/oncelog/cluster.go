@@ -1,20 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func (a *app) clusterCommand() *cobra.Command {
-	cmd := a.clientFlagsOn(&cobra.Command{Use: "cluster", Short: "Show brokers and the partitions in trouble; kill, stop and part those of dev --processes"})
+	cmd := a.clientFlagsOn(&cobra.Command{Use: "cluster", Short: "Show brokers and the partitions in trouble; add and remove brokers; kill, stop and part those of dev --processes"})
 	a.formatFlag(cmd)
 	cmd.AddCommand(a.clusterStatus())
+	cmd.AddCommand(a.memberCommands()...)
 	cmd.AddCommand(a.faultCommands()...)
 	return cmd
 }
@@ -27,16 +32,26 @@ type clusterBroker struct {
 	Controller bool   `json:"controller"`
 	Leaders    int    `json:"leaders"`
 	Replicas   int    `json:"replicas"`
+	// Fenced says that the broker is registered and does not answer.
+	Fenced bool `json:"fenced"`
+	// Quorum is its part in the metadata: leader, voter, observer; Lag is how many
+	// records of it the broker lacks, -1 if the leader has not heard of it.
+	Quorum string `json:"quorum,omitempty"`
+	Lag    int64  `json:"lag"`
 }
 
 // A clusterStatus is what Metadata tells of a cluster, internal topics too.
 type clusterStatus struct {
-	ClusterID       string          `json:"cluster_id"`
-	Controller      int32           `json:"controller"`
-	Brokers         []clusterBroker `json:"brokers"`
-	Partitions      int             `json:"partitions"`
-	Leaderless      []string        `json:"without_leader"`
-	UnderReplicated []string        `json:"under_replicated"`
+	ClusterID  string          `json:"cluster_id"`
+	Controller int32           `json:"controller"`
+	Brokers    []clusterBroker `json:"brokers"`
+	Partitions int             `json:"partitions"`
+	// Quorum is why nothing is known of the metadata's followers; empty: it is.
+	Quorum          string   `json:"quorum_error,omitempty"`
+	Leaderless      []string `json:"without_leader"`
+	UnderReplicated []string `json:"under_replicated"`
+
+	replicas map[int32]int // by broker
 }
 
 // statusOf counts what the metadata says, brokers in the order of their ids.
@@ -66,6 +81,7 @@ func statusOf(meta kadm.Metadata) (clusterStatus, error) {
 			}
 		}
 	}
+	s.replicas = replicas
 	for _, b := range meta.Brokers { // kadm sorts them
 		one := clusterBroker{ID: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Controller: b.NodeID == meta.Controller, Leaders: leaders[b.NodeID], Replicas: replicas[b.NodeID]}
 		if b.Rack != nil {
@@ -76,16 +92,52 @@ func statusOf(meta kadm.Metadata) (clusterStatus, error) {
 	return s, nil
 }
 
+// addFenced lists the brokers that are registered and silent.
+func (s *clusterStatus) addFenced(brokers []kmsg.DescribeClusterResponseBroker) {
+	for _, b := range brokers {
+		if at := slices.IndexFunc(s.Brokers, func(have clusterBroker) bool { return have.ID == b.NodeID }); at >= 0 {
+			s.Brokers[at].Fenced = b.IsFenced
+			continue
+		}
+		one := clusterBroker{ID: b.NodeID, Address: fmt.Sprintf("%s:%d", b.Host, b.Port), Replicas: s.replicas[b.NodeID], Fenced: b.IsFenced}
+		if b.Rack != nil {
+			one.Rack = *b.Rack
+		}
+		s.Brokers = append(s.Brokers, one)
+	}
+	slices.SortFunc(s.Brokers, func(a, b clusterBroker) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// addQuorum says how far each broker is behind the metadata.
+func (s *clusterStatus) addQuorum(state kmsg.DescribeQuorumResponseTopicPartition) {
+	end := int64(0)
+	for _, m := range state.CurrentVoters {
+		end = max(end, m.LogEndOffset)
+	}
+	for role, members := range map[string][]kmsg.DescribeQuorumResponseTopicPartitionReplicaState{"voter": state.CurrentVoters, "observer": state.Observers} {
+		for _, m := range members {
+			at := slices.IndexFunc(s.Brokers, func(b clusterBroker) bool { return b.ID == m.ReplicaID })
+			if at < 0 {
+				continue // a controller that is no broker, as Kafka has them
+			}
+			b := &s.Brokers[at]
+			b.Quorum, b.Lag = role, end-m.LogEndOffset
+			if m.LogEndOffset < 0 {
+				b.Lag = -1
+			}
+			if m.ReplicaID == state.LeaderID {
+				b.Quorum = "leader"
+			}
+		}
+	}
+}
+
 func (a *app) clusterStatus() *cobra.Command {
 	return &cobra.Command{
-		Use: "status", Short: "Show brokers, the controller, leaders, and partitions without a leader or with replicas behind", Args: exactly(),
+		Use: "status", Short: "Show brokers, who leads the metadata and who is behind, and partitions without a leader or with replicas behind", Args: exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.admin(cmd.Context(), func(ctx context.Context, admin *kadm.Client) error {
-				meta, err := admin.Metadata(ctx)
-				if err != nil {
-					return err
-				}
-				status, err := statusOf(meta)
+			return a.withClient(cmd.Context(), func(ctx context.Context, client *kgo.Client) error {
+				status, err := askStatus(ctx, client)
 				if err != nil {
 					return err
 				}
@@ -95,20 +147,55 @@ func (a *app) clusterStatus() *cobra.Command {
 	}
 }
 
+// askStatus asks for all that status shows. A broker of an older version is not
+// asked for what it does not tell.
+func askStatus(ctx context.Context, client *kgo.Client) (clusterStatus, error) {
+	meta, err := kadm.NewClient(client).Metadata(ctx)
+	if err != nil {
+		return clusterStatus{}, err
+	}
+	status, err := statusOf(meta)
+	if err != nil {
+		return status, err
+	}
+	q, err := describeQuorum(ctx, client)
+	if err != nil {
+		status.Quorum = err.Error()
+	}
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.IncludeFencedBrokers, req.EndpointType = true, 1
+	if resp, err := req.RequestWith(ctx, client); err == nil && resp.ErrorCode == 0 {
+		status.addFenced(resp.Brokers)
+	} else if ctx.Err() != nil {
+		return status, ctx.Err()
+	}
+	status.addQuorum(q.state)
+	return status, nil
+}
+
 func (a *app) printStatus(s clusterStatus) error {
 	var rows [][]string
 	for _, b := range s.Brokers {
-		role := ""
+		role, state, lag := b.Quorum, "", fmt.Sprint(b.Lag)
 		if b.Controller {
 			role = "controller"
 		}
-		rows = append(rows, text(b.ID, b.Address, b.Leaders, b.Replicas, role))
+		if b.Fenced {
+			state = "fenced"
+		}
+		if b.Quorum == "" || b.Lag < 0 {
+			lag = "?"
+		}
+		rows = append(rows, text(b.ID, b.Address, b.Leaders, b.Replicas, role, lag, state))
 	}
-	if err := a.print(s, []string{"BROKER", "ADDRESS", "LEADS", "REPLICAS", "ROLE"}, rows); err != nil || a.format == "json" {
+	if err := a.print(s, []string{"BROKER", "ADDRESS", "LEADS", "REPLICAS", "ROLE", "LAG", "STATE"}, rows); err != nil || a.format == "json" {
 		return err
 	}
 	_, err := fmt.Fprintf(a.out, "\ncluster %s, %d partitions\nwithout leader: %s\nunder-replicated: %s\n",
 		s.ClusterID, s.Partitions, someOf(s.Leaderless), someOf(s.UnderReplicated))
+	if err == nil && s.Quorum != "" {
+		_, err = fmt.Fprintf(a.out, "the quorum is not known: %s\n", s.Quorum)
+	}
 	return err
 }
 
