@@ -3,7 +3,11 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -102,7 +106,7 @@ type partitionMove struct {
 // cannot come forward.
 func (c *controller) move(ctx context.Context, moving []placed) {
 	rand.Shuffle(len(moving), func(i, j int) { moving[i], moving[j] = moving[j], moving[i] })
-	states := c.b.leadersOf(ctx, moving)
+	states, served := c.b.leadersOf(ctx, moving), c.served(ctx, moving)
 	var found []cluster.GroupFound
 	moves, asked := map[int32][]partitionMove{}, map[int32][]placed{}
 	for _, p := range moving {
@@ -111,6 +115,7 @@ func (c *controller) move(ctx context.Context, moving []placed) {
 		case !led:
 		case !p.record().Founded:
 			found = append(found, cluster.GroupFound{Topic: p.topic.ID, Partition: p.partition})
+		case slices.ContainsFunc(p.record().Adding, func(node int32) bool { return served[node] <= p.record().Since }):
 		default:
 			moves[state.Leader] = append(moves[state.Leader], partitionMove{p.id(), p.record().Target()})
 			asked[state.Leader] = append(asked[state.Leader], p)
@@ -136,6 +141,39 @@ func (c *controller) move(ctx context.Context, moving []placed) {
 	}
 }
 
+// served asks the nodes that are to have replicas up to where they act on the
+// metadata. Before a node acts on the wish that it has one, it may still be about to
+// remove the one it had: a vote must not be given to that.
+func (c *controller) served(ctx context.Context, moving []placed) map[int32]int64 {
+	nodes := map[int32]int64{}
+	for _, p := range moving {
+		for _, node := range p.record().Adding {
+			nodes[node] = -1
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, elsewherePatience)
+	defer cancel()
+	var mu sync.Mutex
+	var crew crew
+	for node := range maps.Clone(nodes) {
+		crew.run(func() {
+			offset, err := c.b.topics.load().image.Offset, error(nil)
+			if node != c.b.nodeID() {
+				offset, err = askPeer[struct{}, int64](ctx, c.b, node, peerServed, struct{}{})
+			}
+			if err != nil {
+				c.b.logger.Debug("a node that is to have replicas does not answer", "peer", node, "error", err)
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			nodes[node] = offset
+		})
+	}
+	crew.wait()
+	return nodes
+}
+
 // moveHere brings partitions that this node leads to other voters, as far as it
 // comes within moveTime.
 func (b *Broker) moveHere(ctx context.Context, all []partitionMove) []peerError {
@@ -144,10 +182,24 @@ func (b *Broker) moveHere(ctx context.Context, all []partitionMove) []peerError 
 		if p == nil {
 			return kerr.NotLeaderForPartition
 		}
+		if !b.wished(m) {
+			return fmt.Errorf("%v: node %d knows of no wish for %v, or of a newer one: %w", m.ID, b.nodeID(), m.Voters, kerr.InvalidUpdateVersion)
+		}
 		ctx, cancel := context.WithTimeout(ctx, moveTime/4)
 		defer cancel()
 		return p.SetVoters(ctx, m.Voters)
 	})
+}
+
+// wished says whether a move is what the metadata wants as far as this node knows. A
+// controller that is none any more may ask for what was wanted once.
+func (b *Broker) wished(m partitionMove) bool {
+	t, ok := b.image().TopicByID(m.ID.TopicID)
+	if !ok || int(m.ID.Partition) >= len(t.Partitions) {
+		return false
+	}
+	p := &t.Partitions[m.ID.Partition]
+	return p.Founded && p.Moving() && slices.Equal(p.Target(), m.Voters)
 }
 
 // untilBalance is when leaders are looked at next, from now; hours when never.

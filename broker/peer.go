@@ -23,6 +23,7 @@ const (
 	peerJoin                 // to be made known, of anyone
 	peerMoves                // to bring partitions to other voters, of the node that leads them
 	peerYields               // to hand leaderships over, of the node that has them
+	peerServed               // up to where it acts on the metadata, of anyone
 	peerStanding             // how a replica stands, of the node that holds it
 	peerQuorum               // how far the members of the metadata's group are, of its leader
 )
@@ -82,6 +83,8 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 		return answerPeer(body, b.standingHere)
 	case peerYields:
 		return answerPeer(body, func(all []partitionYield) []peerError { return b.yieldHere(ctx, all) })
+	case peerServed:
+		return answerPeer(body, func(struct{}) int64 { return b.topics.load().image.Offset })
 	case peerQuorum:
 		return answerPeer(body, func(struct{}) quorumState { return b.quorumHere() })
 	default:

@@ -80,7 +80,7 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 			i.setTopic(t.numbered(), dirty)
 		}
 	case c.ChangePartitions != nil:
-		i.changePartitions(*c.ChangePartitions, dirty)
+		i.changePartitions(*c.ChangePartitions, offset, dirty)
 	case c.SetConfigs != nil:
 		i.configure(*c.SetConfigs, dirty)
 	case c.SetFeature != nil:
@@ -93,7 +93,7 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 }
 
 // changePartitions replaces the records of partitions that there are.
-func (i *Image) changePartitions(c changePartitions, dirty map[part]struct{}) {
+func (i *Image) changePartitions(c changePartitions, offset int64, dirty map[part]struct{}) {
 	old, ok := i.ids[c.ID]
 	if !ok {
 		return
@@ -102,6 +102,7 @@ func (i *Image) changePartitions(c changePartitions, dirty map[part]struct{}) {
 	t.Partitions = slices.Clone(old.Partitions)
 	for at, p := range c.Partitions {
 		if at >= 0 && int(at) < len(t.Partitions) {
+			p.Since = offset
 			t.Partitions[at] = p
 		}
 	}

@@ -72,6 +72,8 @@ type Partition struct {
 	// Replicas; Founded says that it is made.
 	Founders []int32 `json:"founders,omitempty"`
 	Founded  bool    `json:"founded,omitempty"`
+	// Since is the offset of the command that last changed the record, 0 for none.
+	Since int64 `json:"since,omitempty"`
 	// Recovery is the newest unclean one, nil without any.
 	Recovery *Recovery `json:"recovery,omitempty"`
 }

@@ -55,6 +55,7 @@ func TestDecideMove(t *testing.T) {
 // sameRecord compares, no list being an empty one.
 func sameRecord(a, b Partition) bool {
 	for _, p := range []*Partition{&a, &b} {
+		p.Since = 0
 		for _, list := range []*[]int32{&p.Replicas, &p.Adding, &p.Removing, &p.Founders} {
 			if len(*list) == 0 {
 				*list = nil
