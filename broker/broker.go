@@ -69,6 +69,7 @@ type Broker struct {
 
 	markerSessions *txn.Sessions
 	serving        chan struct{}      // closed when other nodes may ask
+	following      atomic.Bool        // new topics are opened as the metadata brings them
 	cancel         context.CancelFunc // of the background work
 	tasks          sync.WaitGroup
 	closed         chan struct{} // closed by the first Close
@@ -140,6 +141,7 @@ func (b *Broker) start(ctx context.Context, s *settings) error {
 	}
 	close(b.serving)
 	b.topics.reconcile(ctx, b.metadata.Image())
+	b.following.Store(true)
 	b.tasks.Go(func() { b.topics.run(background) })
 	if b.plan.joins() {
 		b.tasks.Go(func() { b.metadata.KeepMembers(background, b.node.Hears) })
@@ -247,6 +249,10 @@ func (b *Broker) listen(ctx context.Context, s *settings) error {
 	if err := b.register(ctx, node); err != nil {
 		closeAll()
 		return fmt.Errorf("register the broker: %w", err)
+	}
+	if err := b.awaitLeaders(ctx); err != nil {
+		closeAll()
+		return err
 	}
 	for i, l := range opened {
 		b.server.serve(l, b.plan.listen[i].name)

@@ -98,6 +98,40 @@ func (b *Broker) peerStatesHere(ids []replication.PartitionID) []peerState {
 	return answers
 }
 
+// A servedQuestion asks a node to answer when it serves a topic.
+type servedQuestion struct {
+	Topic      cluster.UUID `json:"topic"`
+	Partitions int          `json:"partitions"`
+}
+
+// awaitServed waits until this node serves so many partitions of a topic and
+// knows their leaders, and until the others that answer do, settleTime at most:
+// whoever was told that a topic is made may ask any of them.
+func (b *Broker) awaitServed(ctx context.Context, id cluster.UUID, partitions int) error {
+	if err := b.topics.waitReady(ctx, id, partitions); err != nil || !b.plan.joins() {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	var crew crew
+	for _, node := range b.image().Brokers() {
+		if node.ID == b.nodeID() || !b.node.Hears(node.ID) {
+			continue
+		}
+		crew.run(func() {
+			answer, err := askPeer[servedQuestion, peerError](asking, b, node.ID, peerServed, servedQuestion{id, partitions})
+			if err == nil {
+				err = answer.err(node.ID)
+			}
+			if err != nil {
+				b.logger.Debug("a node does not serve a new topic yet", "peer", node.ID, "topic_id", id, "error", err)
+			}
+		})
+	}
+	crew.wait()
+	return nil
+}
+
 // leaderOf is who leads a partition, wherever its replicas are; -1 for nobody
 // that this node knows.
 func (b *Broker) leaderOf(ctx context.Context, t *topic, partition int32) int32 {

@@ -2,8 +2,10 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -51,26 +53,39 @@ func (b *Broker) served(l replication.Leadership) bool {
 	return l.Leader >= 0 && b.node.Hears(l.Leader)
 }
 
-// WaitReady waits until this broker knows so many brokers, and each partition
-// that it holds has a leader.
-func (b *Broker) WaitReady(ctx context.Context, brokers int) error {
-	if err := b.topics.wait(ctx, func(s *topicSet) bool { return len(s.image.Brokers()) >= brokers }); err != nil {
-		return fmt.Errorf("wait for %d brokers: %w", brokers, err)
+// MetadataOffset is how far this broker follows the metadata.
+func (b *Broker) MetadataOffset() int64 { return b.topics.load().image.Offset }
+
+// WaitReady waits until this broker follows the metadata up to an offset, such
+// as another broker's MetadataOffset, and each partition that it holds has a leader.
+func (b *Broker) WaitReady(ctx context.Context, upTo int64) error {
+	if err := b.topics.wait(ctx, func(s *topicSet) bool { return s.image.Offset >= upTo }); err != nil {
+		return fmt.Errorf("wait for the metadata up to offset %d: %w", upTo, err)
 	}
 	if err := b.metadata.WaitLed(ctx); err != nil {
 		return fmt.Errorf("metadata: %w", err)
 	}
-	for _, t := range b.topics.load().names {
-		for _, p := range t.partitions {
-			if p == nil {
-				continue // others hold it, or opening it failed, which is logged
-			}
-			if err := p.WaitLed(ctx); err != nil {
-				return err
-			}
-		}
+	return b.topics.waitLed(ctx)
+}
+
+// leaderPatience bounds how long a start waits for the leaders of what the node
+// holds before it listens: clients had better ask the others.
+const leaderPatience = 2 * time.Second
+
+// awaitLeaders waits until each partition here has a leader, or goes on without:
+// those of which a majority is gone have none.
+func (b *Broker) awaitLeaders(ctx context.Context) error {
+	if !b.plan.joins() {
+		return nil
 	}
-	return nil
+	wait, cancel := context.WithTimeout(ctx, leaderPatience)
+	defer cancel()
+	err := b.topics.waitLed(wait)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		b.logger.Warn("the broker starts though partitions have no leader: is a majority of their replicas there?", "first", err)
+		return nil
+	}
+	return err
 }
 
 // Handler serves GET /metrics, /healthz (the process answers) and /readyz (a

@@ -103,7 +103,7 @@ func TestServesBeyondTheContextOfItsStart(t *testing.T) {
 	if err := b.EnsureTopic(t.Context(), "t", 1); err != nil {
 		t.Errorf("after the end of the start's context: %v", err)
 	}
-	if err := b.WaitReady(t.Context(), 1); err != nil {
+	if err := b.WaitReady(t.Context(), b.MetadataOffset()); err != nil {
 		t.Error(err)
 	}
 }

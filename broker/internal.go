@@ -21,7 +21,7 @@ func (b *Broker) ensureInternal(ctx context.Context, name string) error {
 	}
 	made, err := b.makeInternal(ctx, name)
 	if err == nil {
-		err = b.topics.waitReady(ctx, made.ID, len(made.Partitions))
+		err = b.awaitServed(ctx, made.ID, len(made.Partitions))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w: %w", name, kerr.CoordinatorNotAvailable, err)

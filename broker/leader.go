@@ -62,7 +62,7 @@ func unknownTopic(string) error {
 //
 // Errors: REQUEST_TIMED_OUT, though the topic exists.
 func (b *Broker) awaitTopic(ctx context.Context, id cluster.UUID, partitions int) error {
-	err := b.topics.waitReady(ctx, id, partitions)
+	err := b.awaitServed(ctx, id, partitions)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("the topic is made and not served yet: %w", kerr.RequestTimedOut)
 	}

@@ -335,9 +335,23 @@ func (t *topics) waitReady(ctx context.Context, id cluster.UUID, partitions int)
 	}); err != nil {
 		return err
 	}
-	for _, p := range found.partitions {
+	return found.waitLed(ctx)
+}
+
+// waitLed waits until each partition of the newest set has a leader.
+func (t *topics) waitLed(ctx context.Context) error {
+	for _, one := range t.load().names {
+		if err := one.waitLed(ctx); err != nil && !errors.Is(err, replication.ErrClosed) { // it was deleted meanwhile
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *topic) waitLed(ctx context.Context) error {
+	for _, p := range t.partitions {
 		if p == nil {
-			continue // opening it failed, which is logged
+			continue // others hold it, or opening it failed, which is logged
 		}
 		if err := p.WaitLed(ctx); err != nil {
 			return err

@@ -2,19 +2,16 @@ package replication
 
 import (
 	"context"
-	"encoding/binary"
-	"fmt"
-	"slices"
+	"math/rand/v2"
 	"time"
 )
 
 // The detector has a replica stand for election when its group's leader is
-// gone. Raft's own timers are long (see group.go), so nothing else does.
+// gone. Raft's own timers are long (see group.go), so nothing else does. It also
+// tells replicas who leads, which raft would tell them within a second or two.
 //
-// A kick skips raft's pre-vote and deposes a leader that is well. So a replica
-// stands only when a majority of the voters, this node among them, say that the
-// leader's node is dead, or, where none is known, that they know none either
-// (hard-25).
+// It asks the other voters of each group whose leader it doubts (census), judges
+// their words (verdict) and acts.
 type detector struct {
 	node *Node
 	some chan struct{} // one message: something changed
@@ -22,18 +19,24 @@ type detector struct {
 
 // How the detector waits.
 const (
-	lookAgain   = 50 * time.Millisecond  // while a group has no leader
-	kickStagger = 300 * time.Millisecond // between the voters of a group, in order of preference
-	minRest     = 2 * time.Second        // between two kicks of one replica, doubling
-	maxRest     = 30 * time.Second
-	askTimeout  = 500 * time.Millisecond
+	lookAgain    = 50 * time.Millisecond  // while a group has no leader
+	lookPause    = 5 * time.Millisecond   // at least
+	lookAnyway   = time.Second            // for leaders that are silent though their nodes are there
+	getToKnow    = time.Second            // for a node that starts and the others
+	silentLeader = 3 * time.Second        // raft's leaders are heard every two seconds
+	stagger      = 300 * time.Millisecond // between the voters of a group, by rank
+	freshStagger = 5 * time.Second        // before its first leader, who should be the preferred one
+	patience     = 2 * time.Second        // with an election that is not decided
+	minRest      = 100 * time.Millisecond // after an election that was lost, doubling
+	maxRest      = time.Second
 )
 
-// A trouble is a group without a leader that answers, as one replica sees it, and
-// with a majority that can elect one.
+// A trouble is a group without a leader, as one replica sees it, and with a
+// majority that can elect one.
 type trouble struct {
-	next time.Time // no kick before
-	rest time.Duration
+	since time.Time
+	next  time.Time // no kick before
+	rest  time.Duration
 }
 
 func newDetector(n *Node) *detector { return &detector{node: n, some: make(chan struct{}, 1)} }
@@ -46,88 +49,114 @@ func (d *detector) poke() {
 	}
 }
 
-// run looks whenever something changed, and again and again only while a group
-// has no leader.
+// run looks whenever something changed, every second, and more often while a
+// group has no leader. A node without others has nothing to detect.
 func (d *detector) run(ctx context.Context) {
-	troubles, leaderless := map[PartitionID]*trouble{}, false
+	if d.node.mesh == nil {
+		return
+	}
+	troubles := map[PartitionID]*trouble{}
+	timer := time.NewTimer(lookAnyway)
+	defer timer.Stop()
 	for {
-		var again <-chan time.Time
-		if leaderless {
-			again = time.After(lookAgain)
-		}
 		select {
 		case <-d.some:
-		case <-again:
+		case <-timer.C:
 		case <-ctx.Done():
 			return
 		}
-		leaderless = d.look(ctx, troubles)
+		next := lookAnyway
+		if d.look(ctx, troubles) {
+			next = lookAgain
+		}
+		timer.Reset(next)
+		select {
+		case <-time.After(lookPause): // nodes that ask each other poke each other
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-// look finds the groups in trouble and kicks those whose turn it is. It reports
-// whether any has no leader.
+// look asks about the groups whose leaders it doubts and acts. It reports
+// whether there are any.
 func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) bool {
-	found := map[PartitionID]*Partition{}
-	var leaderless []*Partition
+	var doubted []*Partition
 	for _, p := range d.node.all() {
-		if p.group.Load().store.sole.Load() {
-			continue
-		}
-		switch l := p.Leadership(); {
-		case l.Leader == d.node.cfg.NodeID || p.leads():
-		case l.Leader < 0:
-			if p.votes() {
-				leaderless = append(leaderless, p)
-			}
-		case d.lost(p, l.Leader):
-			found[p.id] = p
+		if d.doubts(p) {
+			doubted = append(doubted, p)
 		}
 	}
-	d.findLeaderless(ctx, leaderless, found)
+	if len(doubted) == 0 {
+		clear(troubles)
+		return false
+	}
+	found := make(map[PartitionID]bool, len(doubted))
+	for _, q := range d.node.census(ctx, doubted) {
+		p, v := q.group, q.judge(d.node.cfg.NodeID, d.expected)
+		switch {
+		case q.stale():
+			found[p.id] = true // what troubles there are stay
+			continue
+		case v.leader >= 0:
+			p.order.hear(v.leader, v.epoch)
+			p.heard.Store(time.Now().UnixNano())
+		case v.denied:
+			p.order.doubt(q.believed)
+		}
+		if v.elect {
+			found[p.id] = true
+			d.stand(p, v.rank, troubles)
+		}
+	}
 	for id := range troubles {
-		if found[id] == nil {
+		if !found[id] {
 			delete(troubles, id)
 		}
 	}
-	d.findVoters(ctx, found, troubles)
-	for id, t := range troubles {
-		d.kick(found[id], t)
-	}
-	return len(leaderless) > 0 || len(found) > 0
+	return true
 }
 
-// findVoters finds out which groups have a majority that can vote, and from then
-// on gives their voters turns to stand. Raft would wait ten seconds for the vote
-// of a node that has not opened the group yet, as one that was just started, and
-// hear no second kick meanwhile.
-func (d *detector) findVoters(ctx context.Context, found map[PartitionID]*Partition, troubles map[PartitionID]*trouble) {
-	var unknown []*Partition
-	for id, p := range found {
-		if troubles[id] == nil {
-			unknown = append(unknown, p)
-		}
+// doubts says whether the leader of a group may be gone: none is known, a
+// majority of the voters say that its node is dead, or nothing came from it for
+// some time though its node is there.
+func (d *detector) doubts(p *Partition) bool {
+	g := p.group.Load()
+	if g.store.sole.Load() || p.leads() {
+		return false
 	}
-	open := map[PartitionID]int{}
-	d.ask(ctx, unknown, func(p *Partition, _ int32) { open[p.id]++ })
+	switch leader := p.Leadership().Leader; {
+	case leader < 0:
+		return true
+	case !d.alive(leader):
+		return !p.votes() || d.lost(p, leader)
+	}
+	return time.Since(g.raft.LastContact()) > silentLeader && time.Since(time.Unix(0, p.heard.Load())) > silentLeader
+}
+
+// stand has a replica stand for election if it is its turn.
+func (d *detector) stand(p *Partition, rank int, troubles map[PartitionID]*trouble) {
 	now := time.Now()
-	for _, p := range unknown {
-		if 1+open[p.id] > len(p.Voters())/2 {
-			troubles[p.id] = &trouble{next: now.Add(time.Duration(d.rank(p)) * kickStagger), rest: minRest}
-		}
+	t := troubles[p.id]
+	if t == nil {
+		t = &trouble{since: now, rest: minRest}
+		troubles[p.id] = t
 	}
-}
-
-// kick has a replica stand for election if it is its turn, and nobody was
-// elected while it was looked at.
-func (d *detector) kick(p *Partition, t *trouble) {
-	now, l := time.Now(), p.Leadership()
-	if now.Before(t.next) || p.yields(now) || p.leads() || l.Leader >= 0 && d.alive(l.Leader) {
+	step, g := stagger, p.group.Load()
+	if g.log.LastIndex() <= 1 {
+		step = freshStagger
+	}
+	if g.transport.votes.over(now) && t.next.Sub(now) > t.rest { // it stood, and not for long any more
+		t.next, t.rest = now.Add(t.rest/2+rand.N(t.rest)), min(2*t.rest, maxRest)
+	}
+	if now.Before(t.next) || now.Before(t.since.Add(time.Duration(rank)*step)) || p.yields(now) || p.leads() {
 		return
 	}
-	t.next, t.rest = now.Add(t.rest), min(2*t.rest, maxRest)
-	p.logger.Info("standing for election", "leader_before", l.Leader)
-	p.group.Load().transport.kick()
+	if !g.stand() {
+		return // raft is busy; the next look tries again
+	}
+	t.next = now.Add(patience)
+	p.logger.Info("standing for election", "leader_before", p.Leadership().Leader, "rank", rank)
 }
 
 // yieldRest is how long a replica that handed over leaves the election to others:
@@ -140,15 +169,10 @@ func (p *Partition) yields(now time.Time) bool {
 	return p.node.leaving.Load() || now.Sub(time.Unix(0, p.yielded.Load())) < yieldRest
 }
 
-// lost says whether a majority of the voters say that the leader's node is dead.
+// lost says whether a majority of the voters, this node among them, say that the
+// leader's node is dead.
 func (d *detector) lost(p *Partition, leader int32) bool {
-	if d.node.mesh == nil || d.alive(leader) {
-		return false
-	}
 	voters, dead := p.Voters(), 0
-	if !slices.Contains(voters, d.node.cfg.NodeID) {
-		return false
-	}
 	for _, v := range voters {
 		if v == d.node.cfg.NodeID {
 			dead++
@@ -166,64 +190,15 @@ func (d *detector) alive(node int32) bool {
 	return p != nil && p.Alive()
 }
 
-// rank is this node's place among the voters that are there.
-func (d *detector) rank(p *Partition) int {
-	rank := 0
-	for _, v := range p.inPreference() {
-		if v == d.node.cfg.NodeID {
-			break
-		}
-		if d.alive(v) {
-			rank++
-		}
+// expected says whether a node is there or may be coming: one that starts has
+// not heard the others yet.
+func (d *detector) expected(node int32) bool {
+	p := d.node.mesh.Peer(node)
+	if p == nil {
+		return false
 	}
-	return rank
-}
-
-// findLeaderless asks the other voters of groups without a known leader whether
-// they know one. Those of which a majority knows none are in trouble.
-func (d *detector) findLeaderless(ctx context.Context, groups []*Partition, found map[PartitionID]*Partition) {
-	if d.node.mesh == nil {
-		return
-	}
-	ignorant, known := map[PartitionID]int{}, map[PartitionID]bool{}
-	d.ask(ctx, groups, func(p *Partition, leader int32) {
-		if leader < 0 || leader == d.node.cfg.NodeID { // it has not heard that this node leads no more
-			ignorant[p.id]++
-		} else {
-			known[p.id] = true
-		}
-	})
-	for _, p := range groups {
-		if !known[p.id] && 1+ignorant[p.id] > len(p.Voters())/2 {
-			found[p.id] = p
-		}
-	}
-}
-
-// ask asks the other voters of groups that are there who leads, and gives what
-// those say that have the group open; -1 is nobody.
-func (d *detector) ask(ctx context.Context, groups []*Partition, answer func(p *Partition, leader int32)) {
-	byNode := map[int32][]*Partition{}
-	for _, p := range groups {
-		for _, v := range p.Voters() {
-			if v != d.node.cfg.NodeID && d.alive(v) {
-				byNode[v] = append(byNode[v], p)
-			}
-		}
-	}
-	for v, asked := range byNode {
-		leaders, err := d.node.askLeaders(ctx, v, asked)
-		if err != nil {
-			d.node.cfg.Logger.Debug("a node did not say who leads", "peer", v, "error", err)
-			continue
-		}
-		for i, p := range asked {
-			if leaders[i] != unknownGroup {
-				answer(p, leaders[i])
-			}
-		}
-	}
+	age, ever := p.LastContact()
+	return p.Alive() || !ever && age < getToKnow
 }
 
 // leads says whether this replica was elected, ready or not.
@@ -231,104 +206,4 @@ func (p *Partition) leads() bool {
 	p.order.mu.Lock()
 	defer p.order.mu.Unlock()
 	return p.order.lead != nil
-}
-
-// Calls between nodes begin with a byte that says whose they are.
-const (
-	callLeaders byte = iota // who leads these groups
-	callBroker              // the broker's own
-	callPiece               // bytes of a compacted log
-)
-
-// unknownGroup is the answer of a node that holds no replica of a group.
-const unknownGroup = -2
-
-// maxAsked bounds the groups of one question.
-const maxAsked = 100_000
-
-// askLeaders asks a node who leads groups. -1: it knows of nobody.
-func (n *Node) askLeaders(ctx context.Context, node int32, groups []*Partition) ([]int32, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	out := []byte{callLeaders}
-	for _, p := range groups {
-		out = append(out, p.id.TopicID[:]...)
-		out = binary.BigEndian.AppendUint32(out, uint32(p.id.Partition))
-	}
-	peer := n.mesh.Peer(node)
-	if peer == nil {
-		return nil, errNoLink
-	}
-	answer, err := peer.Call(ctx, out)
-	if err != nil {
-		return nil, err
-	}
-	if len(answer) != 4*len(groups) {
-		return nil, fmt.Errorf("node %d answered for %d groups with %d bytes", node, len(groups), len(answer))
-	}
-	leaders := make([]int32, len(groups))
-	for i := range leaders {
-		leaders[i] = int32(binary.BigEndian.Uint32(answer[4*i:]))
-	}
-	return leaders, nil
-}
-
-// sayLeaders answers askLeaders. A leader whose node this one does not hear is
-// as good as none.
-func (n *Node) sayLeaders(body []byte) ([]byte, error) {
-	const size = 16 + 4
-	if len(body)%size != 0 || len(body)/size > maxAsked {
-		return nil, fmt.Errorf("question of %d bytes, want a multiple of %d", len(body), size)
-	}
-	out := make([]byte, 0, len(body)/size*4)
-	for ; len(body) > 0; body = body[size:] {
-		id := PartitionID{TopicID: [16]byte(body), Partition: int32(binary.BigEndian.Uint32(body[16:]))}
-		leader := int32(unknownGroup)
-		if p := n.Partition(id); p != nil {
-			leader = p.Leadership().Leader
-			if leader >= 0 && leader != n.cfg.NodeID && !n.detector.alive(leader) {
-				leader = -1
-			}
-		}
-		out = binary.BigEndian.AppendUint32(out, uint32(leader))
-	}
-	return out, nil
-}
-
-// answerCalls answers the node's own questions and hands on the broker's.
-func (n *Node) answerCalls(broker func(context.Context, int32, []byte) ([]byte, error)) func(context.Context, int32, []byte) ([]byte, error) {
-	return func(ctx context.Context, from int32, body []byte) ([]byte, error) {
-		switch {
-		case len(body) > 0 && body[0] == callLeaders:
-			return n.sayLeaders(body[1:])
-		case len(body) > 0 && body[0] == callBroker && broker != nil:
-			return broker(ctx, from, body[1:])
-		case len(body) > 0 && body[0] == callPiece:
-			return n.givePiece(body[1:])
-		default:
-			return nil, fmt.Errorf("call of %d bytes is none that this node knows", len(body))
-		}
-	}
-}
-
-// Call sends a request of this node's broker to another's and returns the answer.
-func (n *Node) Call(ctx context.Context, to int32, request []byte) ([]byte, error) {
-	if n.mesh == nil {
-		return nil, errNoLink
-	}
-	peer := n.mesh.Peer(to)
-	if peer == nil {
-		return nil, fmt.Errorf("node %d is not a peer: %w", to, errNoLink)
-	}
-	return peer.Call(ctx, slices.Concat([]byte{callBroker}, request))
-}
-
-// Visit is Call to whichever node listens at an address.
-//
-// Errors: transport.ErrRefused.
-func (n *Node) Visit(ctx context.Context, address string, request []byte) ([]byte, error) {
-	if n.mesh == nil {
-		return nil, errNoLink
-	}
-	return n.mesh.Visit(ctx, address, slices.Concat([]byte{callBroker}, request))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oncelog/oncelog/log"
+	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
 // A group is one incarnation of a partition's raft on an open log. A disk error
@@ -25,6 +26,7 @@ type group struct {
 	transport *transport
 	raft      *raft.Raft
 	stopped   atomic.Bool
+	telling   atomic.Bool // tell is under way
 	tasks     sync.WaitGroup
 	stop      func() error // stops raft and waits for its goroutines; the log stays open
 	closeLog  func() error
@@ -154,6 +156,36 @@ func (g *group) leading() {
 // of it (hard-02).
 func (g *group) apply(c command) {
 	g.raft.ApplyLog(raft.Log{Data: c.data, Extensions: c.extensions()}, 0)
+}
+
+// stand makes this replica stand for election at once, without a pre-vote. It is
+// false when raft has too much in line.
+//
+// A candidate hears no kick until its own timer ends, ten seconds or more, and
+// one whose stand came from a kick does not follow a leader of its term either
+// (hard-25). A newer term makes it a follower first: a request for a vote from
+// itself, with a log that nobody votes for.
+func (g *group) stand() bool {
+	if g.raft.State() == raft.Candidate {
+		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(serverID(g.store.self)), Addr: mesh.CandidateName(g.store.self)}
+		if !g.transport.push(&raft.RequestVoteRequest{RPCHeader: header, Term: g.raft.CurrentTerm() + 1, LeadershipTransfer: true}) {
+			return false
+		}
+	}
+	g.transport.votes.begin()
+	return g.transport.push(timeoutNow())
+}
+
+// tell has the followers hear of a commit that no append would tell them of
+// soon. What is not told now raft tells when commitPrompt is over.
+func (g *group) tell(commit uint64) {
+	if !g.p.prompt || g.raft.State() != raft.Leader || !g.telling.CompareAndSwap(false, true) {
+		return
+	}
+	g.tasks.Go(func() {
+		defer g.telling.Store(false)
+		g.transport.tell(g.raft.CurrentTerm(), commit, g.p.Voters())
+	})
 }
 
 func (g *group) shutdown() error {

@@ -241,7 +241,7 @@ func (n *Node) ClosePartition(ctx context.Context, id PartitionID) error {
 func (n *Node) receive(id PartitionID, generation uint32, request any) mesh.Wait {
 	p := n.Partition(id)
 	if p == nil {
-		return failed(fmt.Errorf("%v: %w", id, errOffline))
+		return failed(fmt.Errorf("%v: %w", id, mesh.ErrNotOpen))
 	}
 	if own := p.past.Generation; generation != own {
 		return failed(fmt.Errorf("%v: request of generation %d, this replica is of generation %d", id, generation, own))

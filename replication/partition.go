@@ -43,7 +43,7 @@ type Spec struct {
 	Recovery Recovery
 	// Sync has appends synced before they are answered, whatever Config.Fsync says.
 	Sync bool
-	// Prompt has followers hear of a commit within 50 ms. It costs 20 requests a
+	// Prompt has followers hear of a commit at once, or within 50 ms. It costs 20 requests a
 	// second, so it is for groups of which there are few.
 	Prompt bool
 }
@@ -76,6 +76,7 @@ type Partition struct {
 	group  atomic.Pointer[group]
 	config atomic.Pointer[log.Config]
 	pulled atomic.Int64 // when a follower last asked for a piece, ns
+	heard  atomic.Int64 // when the leader last said itself that it leads, ns
 
 	yielded   atomic.Int64            // when this replica last handed the leadership over, ns
 	moving    atomic.Bool             // SetVoters runs

@@ -57,6 +57,29 @@ func (o *order) follow(g *group, leader, epoch int32) {
 	}
 }
 
+// hear takes a leader's own word that it leads and serves; raft would learn of it
+// by the next append or heartbeat.
+func (o *order) hear(leader, epoch int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	v := *o.view.Load()
+	l := Leadership{Leader: leader, Epoch: epoch}
+	if o.current == nil || o.lead != nil || epoch < v.leadership.Epoch || l == v.leadership {
+		return
+	}
+	v.leadership = l
+	o.publish(v)
+}
+
+// doubt forgets a leader that says itself that it is none.
+func (o *order) doubt(leader int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lead == nil && o.view.Load().leadership.Leader == leader {
+		o.publishLeader(-1)
+	}
+}
+
 func (o *order) publishLeader(leader int32) {
 	v := *o.view.Load()
 	if v.leadership.Leader == leader && !v.leadership.Ready {

@@ -54,6 +54,8 @@ type transport struct {
 	peers map[int32]peer
 
 	installs tasks
+	votes    campaign
+	arrived  chan struct{} // guarded by mu: closed when a follower opens the group
 }
 
 // maxInLine bounds the requests that wait for raft's main goroutine. A leader
@@ -76,7 +78,7 @@ var (
 func newTransport(id PartitionID, past Recovery, self int32, l links, s *store, th *throttle, matched func()) *transport {
 	return &transport{
 		id: id, past: past, self: self, links: l, store: s, matched: matched, staging: make(chan struct{}, 1), throttle: th,
-		consumer: make(chan raft.RPC, maxInLine), stop: make(chan struct{}), peers: make(map[int32]peer),
+		consumer: make(chan raft.RPC, maxInLine), stop: make(chan struct{}), peers: make(map[int32]peer), arrived: make(chan struct{}),
 	}
 }
 
@@ -110,12 +112,23 @@ func (t *transport) SetHeartbeatHandler(func(raft.RPC)) {}
 // AppendEntries sends entries with their bytes. It may send fewer than asked
 // and then shortens args, by which raft measures its progress.
 //
-// A follower that cannot be reached is waited for: after failures raft waits
-// too, up to seconds, and would go on doing so when the follower is back.
+// A follower that cannot be reached or has not opened the group is waited for:
+// after failures raft waits too, up to seconds, and would go on doing so when
+// the follower is back.
 func (t *transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
-	if err := t.await(id); err != nil {
-		return err
+	for {
+		if err := t.await(id); err != nil {
+			return err
+		}
+		arrived := t.arrival()
+		err := t.appendOnce(id, args, resp)
+		if !errors.Is(err, mesh.ErrNotOpen) || !t.awaitArrival(arrived) {
+			return err
+		}
 	}
+}
+
+func (t *transport) appendOnce(id raft.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	type result struct {
 		answer *raft.AppendEntriesResponse
 		err    error
@@ -156,6 +169,51 @@ func (t *transport) await(id raft.ServerID) error {
 		return fmt.Errorf("node %d: %w", node, errNoLink)
 	case <-t.stop:
 		return errOffline
+	}
+}
+
+// arrival is closed when a follower opens the group.
+func (t *transport) arrival() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.arrived
+}
+
+// opened notes that a follower has the group open.
+func (t *transport) opened() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.arrived)
+	t.arrived = make(chan struct{})
+}
+
+func (t *transport) awaitArrival(arrived <-chan struct{}) bool {
+	late := time.NewTimer(reachTimeout)
+	defer late.Stop()
+	select {
+	case <-arrived:
+		return true
+	case <-late.C:
+	case <-t.stop:
+	}
+	return false
+}
+
+// tell sends a commit index to the followers that hold all up to it; the others
+// get it with what they lack.
+func (t *transport) tell(term, commit uint64, voters []int32) {
+	for _, v := range voters {
+		match := t.peer(v).match
+		if v == t.self || match < commit {
+			continue
+		}
+		row, err := t.store.log.Row(match)
+		if err != nil {
+			continue // compacted, or cut off by a newer leader
+		}
+		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(serverID(t.self)), Addr: mesh.CandidateName(t.self)}
+		request := &raft.AppendEntriesRequest{RPCHeader: header, Term: term, PrevLogEntry: match, PrevLogTerm: row.Term, LeaderCommitIndex: commit}
+		post(t, serverID(v), request, func(*raft.AppendEntriesResponse, error) {})
 	}
 }
 
@@ -242,6 +300,8 @@ func (t *transport) forget() {
 
 // RequestVote asks for a vote.
 func (t *transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	t.votes.ask()
+	defer t.votes.answered()
 	return into(resp)(request[raft.RequestVoteResponse](t, id, args))
 }
 
@@ -313,107 +373,6 @@ func post[R any](t *transport, id raft.ServerID, args any, done func(*R, error))
 }
 
 var errOffline = errors.New("replication: replica is offline")
-
-// receive puts another node's request in raft's line. What it returns waits for
-// raft's answer.
-func (t *transport) receive(req any) mesh.Wait {
-	switch r := req.(type) {
-	case *raft.AppendEntriesRequest:
-		if err := checkMembers(r.Entries); err != nil {
-			return failed(err)
-		}
-		commit := r.LeaderCommitIndex
-		t.limit(r)
-		if t.newcomer.Load() {
-			return t.hear(r, t.line(req), commit)
-		}
-	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest:
-		if t.newcomer.Load() {
-			return failed(errNewcomer)
-		}
-	case *mesh.Install:
-		return t.install(r)
-	}
-	return t.line(req)
-}
-
-// line puts a request that is its own content in raft's line.
-func (t *transport) line(req any) mesh.Wait {
-	answer := make(chan raft.RPCResponse, 1)
-	return t.enqueue(raft.RPC{Command: req, RespChan: answer}, answer)
-}
-
-// enqueue puts a request in raft's line.
-func (t *transport) enqueue(rpc raft.RPC, answer <-chan raft.RPCResponse) mesh.Wait {
-	select {
-	case t.consumer <- rpc:
-	case <-t.stop:
-		return failed(errOffline)
-	default:
-		return failed(errBusy)
-	}
-	return func(ctx context.Context) (any, error) {
-		select {
-		case r := <-answer:
-			if t.store.failed.Load() {
-				return nil, errOffline // what it says may not be on disk
-			}
-			return r.Response, r.Error
-		case <-t.stop:
-			return nil, errOffline
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
-}
-
-// checkMembers refuses a list of members that raft could not read: it panics on one.
-func checkMembers(entries []*raft.Log) (err error) {
-	defer func() {
-		if wrong := recover(); wrong != nil {
-			err = fmt.Errorf("configuration of the group cannot be read: %v", wrong)
-		}
-	}()
-	for _, e := range entries {
-		if e.Type == raft.LogConfiguration {
-			raft.DecodeConfiguration(e.Data)
-		}
-	}
-	return nil
-}
-
-func failed(err error) mesh.Wait {
-	return func(context.Context) (any, error) { return nil, err }
-}
-
-// limit keeps raft from committing entries of its own that this request did
-// not compare, and moves a request that begins below the boundary up to it:
-// everything there is committed and needs no comparing (hard-22b).
-func (t *transport) limit(a *raft.AppendEntriesRequest) {
-	b := t.store.log.Boundary()
-	if len(a.Entries) > 0 && a.PrevLogEntry < b.Index {
-		drop := min(b.Index-a.PrevLogEntry, uint64(len(a.Entries)))
-		a.Entries = a.Entries[drop:]
-		if a.PrevLogEntry+drop == b.Index {
-			a.PrevLogEntry, a.PrevLogTerm = b.Index, b.Term
-		} else {
-			a.PrevLogEntry, a.PrevLogTerm = 0, 0
-		}
-	}
-	a.LeaderCommitIndex = min(a.LeaderCommitIndex, a.PrevLogEntry+uint64(len(a.Entries)))
-}
-
-// kick makes this replica stand for election at once, without a pre-vote.
-func (t *transport) kick() {
-	rpc := raft.RPC{
-		Command:  &raft.TimeoutNowRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax}},
-		RespChan: make(chan raft.RPCResponse, 1),
-	}
-	select {
-	case t.consumer <- rpc:
-	case <-t.stop:
-	}
-}
 
 func serverID(node int32) raft.ServerID { return mesh.ServerID(node) }
 

@@ -49,6 +49,50 @@ func TestMetadataLeavesOutDeadBrokers(t *testing.T) {
 	})
 }
 
+// Who was told that a topic is made may ask any broker at once: each knows the
+// leaders, which are the first replicas. So does a broker that starts again.
+func TestLeadersOfANewTopicAreKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := brokertest.StartCluster(t, 3, brokertest.Options{})
+		admin := kadm.NewClient(clusterClient(t, c))
+		began := time.Now()
+		for _, topic := range []string{"orders", "payments"} {
+			if _, err := admin.CreateTopic(t.Context(), 30, -1, nil, topic); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took > 300*time.Millisecond {
+			t.Errorf("two topics took %v, want 300ms", took)
+		}
+		known := func(when string, node int32) {
+			t.Helper()
+			for topic, detail := range metadataOf(t, c, node).Topics {
+				if len(detail.Partitions) != 30 {
+					t.Errorf("%s node %d knows %d partitions of %s, want 30", when, node, len(detail.Partitions), topic)
+				}
+				for _, p := range detail.Partitions {
+					if p.Leader < 0 || when == "at first" && p.Leader != p.Replicas[0] {
+						t.Errorf("%s node %d: %s-%d of %v is led by %d", when, node, topic, p.Partition, p.Replicas, p.Leader)
+					}
+				}
+			}
+		}
+		for node := int32(1); node <= 3; node++ {
+			known("at first", node)
+		}
+		for node := int32(1); node <= 3; node++ {
+			if err := c.Kill(node); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if err := c.Start(t.Context(), node); err != nil {
+				t.Fatal(err)
+			}
+			known("after its restart", node)
+		}
+	})
+}
+
 // A broker without a replica knows the leaders and coordinators all the same.
 func TestMetadataOfPartitionsElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

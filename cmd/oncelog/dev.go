@@ -120,8 +120,12 @@ func (s *session) ready(ctx context.Context, topics []newTopic, dir string) erro
 			return fmt.Errorf("create topic %s: %w", t.name, err)
 		}
 	}
+	var known int64 // to each of them: all topics, and where all brokers are now
 	for _, n := range s.nodes {
-		if err := n.broker.WaitReady(ctx, len(s.nodes)); err != nil {
+		known = max(known, n.broker.MetadataOffset())
+	}
+	for _, n := range s.nodes {
+		if err := n.broker.WaitReady(ctx, known); err != nil {
 			return err
 		}
 	}

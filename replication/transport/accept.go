@@ -175,6 +175,9 @@ func (m *Mesh) answer(ctx context.Context, c *conn, id uint64, wait func(context
 	if err != nil {
 		out.kind, body = kindRefusal, []byte(err.Error())
 	}
+	if errors.Is(err, ErrNotOpen) {
+		out.kind, body = kindNotOpen, nil
+	}
 	if err := c.write(out, body); err != nil && ctx.Err() == nil {
 		c.close(err) // an answer that cannot be sent would be waited for
 	}

@@ -25,6 +25,7 @@ const (
 	kindCall
 	kindAnswer
 	kindRefusal // the text of an error
+	kindNotOpen // ErrNotOpen
 )
 
 // A class is what a connection is for.

@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -54,6 +55,9 @@ var (
 	// ErrRefused says that the other side does not welcome this node, and why. It
 	// will not before somebody changes a configuration or ends a process.
 	ErrRefused = errors.New("transport: refused")
+	// ErrNotOpen says that the node does not have the group open, which may change.
+	// Receive's Wait gives it on one side, Send on the other.
+	ErrNotOpen = errors.New("transport: node does not have the group open")
 	// ErrClosed says that this mesh is closed.
 	ErrClosed = errors.New("transport: closed")
 )
@@ -76,6 +80,8 @@ type Mesh struct {
 	cancel   context.CancelFunc
 	tasks    sync.WaitGroup
 	greeting chan struct{} // a token for each connection that has not said who it is
+
+	stall atomic.Pointer[stall] // the last, nil: none
 
 	mu      sync.Mutex
 	peers   map[int32]*Peer

@@ -56,11 +56,12 @@ func (p *Peer) LastContact() (age time.Duration, ever bool) {
 	return time.Since(p.mesh.began) - time.Duration(at), at >= 0
 }
 
-// Alive says whether the peer answered lately. One whose process has ended is
+// Alive says whether the peer answered lately, but for the time in which this
+// node itself did not run. One whose process has ended is
 // not: its connection was reset and nobody listens any more.
 func (p *Peer) Alive() bool {
 	age, ever := p.LastContact()
-	return ever && age < p.mesh.cfg.DeadAfter && !p.links[control].isRefused()
+	return ever && age-p.mesh.own(age) < p.mesh.cfg.DeadAfter && !p.links[control].isRefused()
 }
 
 // Up is closed while requests can be sent to the peer.
@@ -190,6 +191,9 @@ func (l *link) session() error {
 	}
 	c := newConn(raw, r, l.class)
 	l.adopt(c)
+	if l.class == control {
+		p.pingOnce() // the next would come in its own time, and until then the peer counts as gone
+	}
 	err = l.readAnswers(c)
 	c.close(fmt.Errorf("%w: %w", ErrUnreachable, err))
 	l.abandon(c)
@@ -253,6 +257,8 @@ func (l *link) settle(q *request, h header, body []byte) {
 	switch {
 	case h.kind == kindRefusal:
 		q.done(nil, nil, fmt.Errorf("node %d: %s", l.peer.node, body))
+	case h.kind == kindNotOpen:
+		q.done(nil, nil, fmt.Errorf("node %d: %w", l.peer.node, ErrNotOpen))
 	case h.kind != kindAnswer:
 		q.done(nil, nil, fmt.Errorf("node %d answered with a frame of kind %d", l.peer.node, h.kind))
 	case q.kind == kindCall || q.kind == kindPing || q.kind == kindHeartbeats:

@@ -10,20 +10,28 @@ import (
 // node hears, and ends the connections of a peer that is silent for too long:
 // what waits for it is answered then.
 func (p *Peer) ping() {
-	ticker := time.NewTicker(p.mesh.cfg.PingInterval)
+	interval := p.mesh.cfg.PingInterval
+	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	for {
-		// A peer that reads nothing must not keep this goroutine.
-		p.mesh.tasks.Go(func() {
-			p.links[control].send(kindPing, Group{}, [][]byte{p.mesh.view()}, func(any, []byte, error) { p.judge() })
-		})
+	for last := time.Now(); ; last = time.Now() {
+		p.pingOnce()
 		select {
 		case <-ticker.C:
+			if late := time.Since(last) - interval; late > interval {
+				p.mesh.stalled(late)
+			}
 			p.judge()
 		case <-p.ctx.Done():
 			return
 		}
 	}
+}
+
+// pingOnce sends a ping. A peer that reads nothing must not keep its caller.
+func (p *Peer) pingOnce() {
+	p.mesh.tasks.Go(func() {
+		p.links[control].send(kindPing, Group{}, [][]byte{p.mesh.view()}, func(any, []byte, error) { p.judge() })
+	})
 }
 
 // judge tells of a peer that was lost or came back.
@@ -39,6 +47,29 @@ func (p *Peer) judge() {
 		p.cut(fmt.Errorf("%w: node %d was silent for %v", ErrUnreachable, p.node, p.mesh.cfg.DeadAfter))
 	}
 	p.mesh.cfg.Changed()
+}
+
+// A stall is a time in which this process did not run: it was stopped, or others
+// had the processors.
+type stall struct {
+	end    time.Time
+	length time.Duration
+}
+
+// stalled notes that this process ran late.
+func (m *Mesh) stalled(length time.Duration) {
+	m.stall.Store(&stall{time.Now(), length})
+}
+
+// own is how much of the silence of others, since a time, is this node's own:
+// it did not hear them because it did not run. Only who is dead follows from it,
+// never who may go on leading (hard-24).
+func (m *Mesh) own(age time.Duration) time.Duration {
+	s := m.stall.Load()
+	if s == nil || time.Since(s.end) >= min(age, m.cfg.DeadAfter) {
+		return 0
+	}
+	return s.length
 }
 
 // A view is, for each peer, 4 bytes node and 1 byte: whether it is heard.
