@@ -135,9 +135,21 @@ func (t *topic) isHere(partition int, self int32) bool {
 // has heard them: a client that it told of itself alone would ask nobody else.
 const getToKnow = time.Second
 
-// fenced says that a broker is silent, so that clients are not sent there.
+// fenced says that a broker is silent, so that clients are not sent there. A node
+// that hears no majority fences nobody: a client that it told of itself alone
+// would ask it for ever, while the others go on without it.
 func (b *Broker) fenced(node int32) bool {
 	if b.node.Hears(node) {
+		return false
+	}
+	all := b.image().Brokers()
+	heard := 0
+	for _, other := range all {
+		if b.node.Hears(other.ID) {
+			heard++
+		}
+	}
+	if heard <= len(all)/2 {
 		return false
 	}
 	mesh := b.node.Mesh()

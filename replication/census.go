@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // A word is what a node says of a group of which another doubts the leader.
@@ -153,7 +155,7 @@ func (n *Node) sayWords(from int32, body []byte) ([]byte, error) {
 	for ; len(body) > 0; body = body[askedSize:] {
 		id := PartitionID{TopicID: [16]byte(body), Partition: int32(binary.BigEndian.Uint32(body[16:]))}
 		w := word{leader: -1, epoch: -1}
-		if p := n.Partition(id); p != nil {
+		if p := n.Partition(id); p != nil && p.knows(from) {
 			w = p.word()
 			p.group.Load().transport.opened()
 			leaderless = leaderless || w.leader < 0
@@ -164,6 +166,12 @@ func (n *Node) sayWords(from int32, body []byte) ([]byte, error) {
 		n.detector.poke()
 	}
 	return out, nil
+}
+
+// knows says whether a node is a member of the group. One that was taken off it
+// must not take its leader for its own: it gets nothing from it.
+func (p *Partition) knows(node int32) bool {
+	return p.group.Load().memberIs(node, func(member bool, _ raft.ServerSuffrage) bool { return member })
 }
 
 // word is what this replica says. Its own leadership counts from the moment it
