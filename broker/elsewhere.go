@@ -119,7 +119,7 @@ func (b *Broker) awaitServed(ctx context.Context, id cluster.UUID, partitions in
 			continue
 		}
 		crew.run(func() {
-			answer, err := askPeer[servedQuestion, peerError](asking, b, node.ID, peerServed, servedQuestion{id, partitions})
+			answer, err := askPeer[servedQuestion, peerError](asking, b, node.ID, peerOpened, servedQuestion{id, partitions})
 			if err == nil {
 				err = answer.err(node.ID)
 			}

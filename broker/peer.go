@@ -26,7 +26,7 @@ const (
 	peerServed               // up to where it acts on the metadata, of anyone
 	peerStanding             // how a replica stands, of the node that holds it
 	peerQuorum               // how far the members of the metadata's group are, of its leader
-	peerServed               // to answer when a new topic is served
+	peerOpened               // to answer when a new topic is served
 )
 
 // A peerError is an error as it travels between brokers.
@@ -51,7 +51,7 @@ func (p peerError) err(node int32) error {
 
 // servePeer answers another broker.
 func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte, error) {
-	if len(body) > 0 && body[0] == peerServed && !b.following.Load() {
+	if len(body) > 0 && body[0] == peerOpened && !b.following.Load() {
 		return nil, fmt.Errorf("node %d is starting: nobody waits for it", b.nodeID())
 	}
 	select {
@@ -91,7 +91,7 @@ func (b *Broker) servePeer(ctx context.Context, from int32, body []byte) ([]byte
 		return answerPeer(body, func(struct{}) int64 { return b.topics.load().image.Offset })
 	case peerQuorum:
 		return answerPeer(body, func(struct{}) quorumState { return b.quorumHere() })
-	case peerServed:
+	case peerOpened:
 		return answerPeer(body, func(q servedQuestion) peerError { return peerErrorOf(b.topics.waitReady(ctx, q.Topic, q.Partitions)) })
 	default:
 		return nil, fmt.Errorf("node %d asks for %d, which this node does not know: is it of a newer version?", from, what)
