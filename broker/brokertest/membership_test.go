@@ -293,3 +293,68 @@ func TestStrangersAreRefused(t *testing.T) {
 		}
 	})
 }
+
+// A fourth broker joins three under load, takes over all that one of the first
+// three holds, and that one leaves: nothing is lost, doubled or refused.
+func TestAFounderIsReplacedUnderLoad(t *testing.T) {
+	for founder := int32(1); founder <= 3; founder++ {
+		synctest.Test(t, func(t *testing.T) {
+			c := brokertest.StartCluster(t, 3, brokertest.Options{})
+			admin := kadm.NewClient(clusterClient(t, c))
+			if _, err := admin.CreateTopic(t.Context(), 6, 3, nil, "orders"); err != nil {
+				t.Fatal(err)
+			}
+			orders := startLoad(t, c, "orders")
+			time.Sleep(3 * time.Second)
+			c.Add(t)
+			time.Sleep(3 * time.Second)
+			drain(t, admin, founder, 4)
+			if err := c.Remove(t.Context(), founder); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Second)
+			if got := brokersOf(t, c, 4); strings.Contains(got, fmt.Sprint(founder)) {
+				t.Errorf("brokers %s after %d left", got, founder)
+			}
+			if err := c.Kill(founder%3 + 1); err != nil { // what moved is whole without another
+				t.Error(err)
+			}
+			time.Sleep(5 * time.Second)
+			orders.finish(t, c)
+		})
+	}
+}
+
+// drain moves every replica from one broker to another and waits for it.
+func drain(t *testing.T, admin *kadm.Client, from, to int32) {
+	t.Helper()
+	meta, err := admin.Metadata(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moves kadm.AlterPartitionAssignmentsReq
+	meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
+		var next []int32
+		for _, r := range p.Replicas {
+			if r == from {
+				r = to
+			}
+			next = append(next, r)
+		}
+		moves.Assign(p.Topic, p.Partition, next)
+	})
+	answers, err := admin.AlterPartitionAssignments(t.Context(), moves)
+	if err == nil {
+		err = answers.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 300 {
+		if heldBy(t, admin, from) == 0 {
+			return
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
+	t.Fatalf("broker %d still holds %d replicas after a minute", from, heldBy(t, admin, from))
+}
