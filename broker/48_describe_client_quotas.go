@@ -22,6 +22,7 @@ func (b *Broker) describeClientQuotas(_ context.Context, req *kmsg.DescribeClien
 	if err := checkQuotaFilter(req.Components); err != nil {
 		return err
 	}
+	resp.Entries = []kmsg.DescribeClientQuotasResponseEntry{} // not null, which says that there was an error
 	for _, q := range b.image().Quotas() {
 		if !quotaMatches(q.Entity, req.Components, req.Strict) {
 			continue

@@ -114,6 +114,9 @@ func TestClientQuotas(t *testing.T) {
 		got := fmt.Sprintf("!%d", resp.ErrorCode)
 		if resp.ErrorCode == 0 {
 			got = fmt.Sprint(entitiesOf(resp.Entries))
+			if resp.Entries == nil { // Kafka's AdminClient fails on it
+				got = "null"
+			}
 		}
 		if got != c.want {
 			t.Errorf("%s: %s, want %s", c.what, got, c.want)
