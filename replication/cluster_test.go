@@ -28,21 +28,22 @@ type cluster struct {
 	members []int32      // the nodes, all of them voters
 	delay   atomic.Int64 // of the network, at most this many us each way
 
-	mu    sync.Mutex
-	rng   *rand.Rand
-	nodes map[int32]*Node
-	cut   map[[2]int32]bool          // direction from, to
-	sent  map[[2]int32]chan struct{} // closed when the newest request has arrived
-	tasks sync.WaitGroup
-	mem   map[int32]*vfs.Mem
-	disk  map[int32]*vfs.Err
+	mu      sync.Mutex
+	rng     *rand.Rand
+	nodes   map[int32]*Node
+	cut     map[[2]int32]bool          // direction from, to
+	sent    map[[2]int32]chan struct{} // closed when the newest request has arrived
+	resumed map[[2]int32]time.Time     // when a node heard another again
+	tasks   sync.WaitGroup
+	mem     map[int32]*vfs.Mem
+	disk    map[int32]*vfs.Err
 }
 
 func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluster {
 	c := &cluster{
 		t: t, members: members, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0)),
 		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10, Retention: log.Unlimited}},
-		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool), sent: make(map[[2]int32]chan struct{}),
+		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool), sent: make(map[[2]int32]chan struct{}), resumed: make(map[[2]int32]time.Time),
 		mem: make(map[int32]*vfs.Mem), disk: make(map[int32]*vfs.Err),
 	}
 	for _, id := range members {
@@ -182,7 +183,11 @@ func (m memoryLinks) pull(_ context.Context, to int32, request []byte) ([]byte, 
 }
 
 // contact never fences a leader: that is tested on a real mesh.
-func (m memoryLinks) contact(int32) (time.Duration, bool) { return 0, true }
+func (m memoryLinks) contact(to int32) contact {
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	return contact{ever: true, resumed: m.c.resumed[[2]int32{m.from, to}]}
+}
 
 // reachable is closed: requests to a node that is cut off take their time and fail.
 var reachable = func() chan struct{} {

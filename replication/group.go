@@ -27,6 +27,7 @@ type group struct {
 	raft      *raft.Raft
 	stopped   atomic.Bool
 	telling   atomic.Bool // tell is under way
+	verifying atomic.Bool // a heartbeat is on its way
 	tasks     sync.WaitGroup
 	stop      func() error // stops raft and waits for its goroutines; the log stays open
 	closeLog  func() error
@@ -150,6 +151,25 @@ func (g *group) leading() {
 		g.raft.ApplyLog(raft.Log{Extensions: marks[log.KindVoid]}, 0)
 	})
 }
+
+// verify has the followers asked now whether they have this leader still, which
+// raft would ask them within two seconds.
+func (g *group) verify() {
+	if g.verifying.Swap(true) {
+		return
+	}
+	g.p.task(func() {
+		g.raft.VerifyLeader() // the answers are noted as they come
+		select {
+		case <-time.After(verifyPause):
+		case <-g.transport.stop:
+		}
+		g.verifying.Store(false)
+	})
+}
+
+// verifyPause is the least time between two such questions.
+const verifyPause = 100 * time.Millisecond
 
 // apply hands a command to raft. Its future is not waited for: it may never be
 // answered around a shutdown, so the store and the observer tell what became

@@ -140,6 +140,65 @@ func TestDeposedLeaderAcksNothing(t *testing.T) {
 	})
 }
 
+// hard-24: a node that answers again after a silence may have elected another
+// leader meanwhile. Pings do not say so; the group's own appends do.
+func TestHard24SilenceIsOverWhenTheGroupAgrees(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster, lead *Partition) {
+		if lead.Fenced() {
+			t.Fatal("a leader that is well is fenced")
+		}
+		c.isolate(1)
+		time.Sleep(time.Second)
+		c.resume(1)
+		if !lead.Fenced() {
+			t.Error("nodes answer, and whether they have this leader still is not known")
+		}
+		time.Sleep(3 * time.Second) // longer than raft is silent
+		if !lead.Fenced() {
+			t.Error("time alone lifts the fence")
+		}
+		c.heal()
+		lead.Fenced() // which has the followers asked
+		time.Sleep(100 * time.Millisecond)
+		if lead.Fenced() {
+			t.Error("the followers had no other leader, and the fence stays")
+		}
+		mustAppend(t, lead, Append{Batch: plainBatch(1), Acks: 1})
+	})
+}
+
+func TestHard24ADeposedLeaderStaysFencedWhenNodesAnswerAgain(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster, lead *Partition) {
+		c.isolate(1)
+		c.kick(2)
+		time.Sleep(2 * time.Second)
+		if l := c.partition(2).Leadership(); l.Leader != 2 {
+			t.Fatalf("leadership %+v, want another leader", l)
+		}
+		c.resume(1)
+		c.heal()
+		for range 100 {
+			if !lead.Fenced() && lead.Leadership().Ready {
+				t.Fatal("a leader that was replaced is not fenced")
+			}
+			time.Sleep(time.Millisecond)
+		}
+		_, err := lead.Append(t.Context(), Append{Batch: plainBatch(1), Acks: 1})
+		if err == nil {
+			t.Error("a leader that was replaced stored a record")
+		}
+	})
+}
+
+// resume lets a node hear the others again as far as pings go.
+func (c *cluster) resume(id int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, other := range c.members {
+		c.resumed[[2]int32{id, other}] = time.Now()
+	}
+}
+
 // hard-30 and section 4: a leader is ready once an entry of its term is
 // committed, and its epoch is that term.
 func TestHard30LeaderIsReadyOnlyAfterItsOwnEntry(t *testing.T) {

@@ -37,11 +37,12 @@ func (m meshLinks) pull(ctx context.Context, to int32, request []byte) ([]byte, 
 	return p.Call(ctx, slices.Concat([]byte{callPiece}, request))
 }
 
-func (m meshLinks) contact(to int32) (age time.Duration, ever bool) {
+func (m meshLinks) contact(to int32) (c contact) {
 	if p := m.mesh.Peer(to); p != nil {
-		return p.LastContact()
+		c.age, c.ever = p.LastContact()
+		c.resumed = p.Resumed()
 	}
-	return 0, false
+	return c
 }
 
 // openMesh joins the node to others, if it has any.
@@ -84,24 +85,35 @@ func (n *Node) Hears(node int32) bool {
 // before a leader must take it that another one was elected (hard-24).
 const fenceAfter = time.Second
 
-// Fenced says whether this leader may lead no longer: fewer than a majority of
-// its voters have answered a request that was sent in the last second. It is
-// asked at the moment of use, so a process that was stopped finds out before it
-// answers anybody.
+// Fenced says whether this leader may lead no longer: of fewer than a majority of
+// its voters it is known that they had no other leader a second ago. It is asked
+// at the moment of use, so a process that was stopped finds out before it answers
+// anybody.
 func (p *Partition) Fenced() bool {
 	g := p.group.Load()
 	if g.store.sole.Load() || p.node.cfg.links == nil {
 		return false
 	}
-	voters, near := p.Voters(), 0
+	voters, near, doubted := p.Voters(), 0, false
 	for _, v := range voters {
 		if v == p.node.cfg.NodeID {
 			near++
-		} else if age, ever := p.node.cfg.links.contact(v); ever && age < fenceAfter {
+			continue
+		}
+		c := p.node.cfg.links.contact(v)
+		switch {
+		case !c.ever || c.age >= fenceAfter:
+		case c.resumed.IsZero() || g.transport.agreedSince(v, c.resumed):
 			near++
+		default:
+			doubted = true
 		}
 	}
-	return near <= len(voters)/2
+	fenced := near <= len(voters)/2
+	if fenced && doubted {
+		g.verify()
+	}
+	return fenced
 }
 
 var errFenced = errors.New("replication: a majority of the voters has been silent for a second")

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -42,8 +41,8 @@ func (l *slowLinks) sent() int {
 	return len(l.waiting)
 }
 
-func (l *slowLinks) up(int32) <-chan struct{}            { return reachable }
-func (l *slowLinks) contact(int32) (time.Duration, bool) { return 0, true }
+func (l *slowLinks) up(int32) <-chan struct{} { return reachable }
+func (l *slowLinks) contact(int32) contact    { return contact{ever: true} }
 func (l *slowLinks) pull(context.Context, int32, []byte) ([]byte, error) {
 	return nil, errUnreachable
 }

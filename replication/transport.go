@@ -28,8 +28,15 @@ type links interface {
 	up(to int32) <-chan struct{}
 	// pull asks another node for a piece of a compacted log.
 	pull(ctx context.Context, to int32, request []byte) ([]byte, error)
-	// contact is how long ago the newest request was sent that the node answered.
-	contact(to int32) (age time.Duration, ever bool)
+	// contact is what is known of the last exchange with a node.
+	contact(to int32) contact
+}
+
+// A contact is what a node knows of its exchange with another.
+type contact struct {
+	age     time.Duration // since the newest request was sent that was answered
+	ever    bool
+	resumed time.Time // when an answer came after a silence in which others may have elected a leader; zero: never
 }
 
 // transport is raft's Transport of one group: it adds record bytes to what is
@@ -66,6 +73,7 @@ const maxInLine = 64
 type peer struct {
 	match    uint64    // last index known to be equal
 	contact  time.Time // of its last answer
+	agreed   time.Time // when the newest append was sent that it answered in this leadership's term
 	end      uint64    // the leader's last index at that time
 	caughtUp time.Time // when it last held all that the leader had
 }
@@ -233,10 +241,11 @@ func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest
 		return
 	}
 	args.Entries = args.Entries[:n]
+	sent := time.Now()
 	post(t, id, args, func(answer *raft.AppendEntriesResponse, err error) {
 		admitted()
 		if err == nil {
-			t.note(id, args, answer)
+			t.note(id, args, answer, sent)
 		}
 		done(answer, err)
 	})
@@ -254,7 +263,7 @@ func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest
 var arenas = sync.Pool{New: func() any { return new([]byte) }}
 
 // note remembers a follower's answer.
-func (t *transport) note(id raft.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) {
+func (t *transport) note(id raft.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, sent time.Time) {
 	node, ok := nodeOf(id)
 	if !ok || resp.Term > args.Term {
 		return
@@ -272,6 +281,9 @@ func (t *transport) note(id raft.ServerID, args *raft.AppendEntriesRequest, resp
 		p.caughtUp = p.contact
 	}
 	p.contact, p.end = now, end
+	if resp.Term == args.Term && sent.After(p.agreed) {
+		p.agreed = sent
+	}
 	t.peers[node] = p
 	t.mu.Unlock()
 	if p.match > before {
@@ -288,6 +300,14 @@ func (t *transport) peer(node int32) peer {
 		p.caughtUp = t.began // it gets the time that a replica may lag
 	}
 	return p
+}
+
+// agreedSince says whether a voter is known to have had this leader at a time:
+// it was elected later, or an append that was sent later was answered in its term.
+func (t *transport) agreedSince(node int32, since time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.began.Before(since) || !t.peers[node].agreed.Before(since)
 }
 
 // forget starts a leadership knowing nothing of the followers.

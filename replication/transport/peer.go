@@ -24,6 +24,7 @@ type Peer struct {
 	// the mesh began. It is read at use, so a process that was stopped and
 	// wakes finds it old (hard-24).
 	contact atomic.Int64
+	resumed atomic.Int64 // when an answer came after a silence of DeadAfter, likewise; 0: never
 	alive   atomic.Bool // as last told by Config.Changed
 
 	mu     sync.Mutex
@@ -64,6 +65,17 @@ func (p *Peer) Alive() bool {
 	return ever && age-p.mesh.own(age) < p.mesh.cfg.DeadAfter && !p.links[control].isRefused()
 }
 
+// Resumed is when the peer answered after a silence in which others may have
+// given this node up; zero is never. Requests that were held up meanwhile are
+// answered one after the other, so LastContact alone shows no gap. Whoever asks
+// for both asks for LastContact first.
+func (p *Peer) Resumed() time.Time {
+	if at := p.resumed.Load(); at > 0 {
+		return p.mesh.began.Add(time.Duration(at))
+	}
+	return time.Time{}
+}
+
 // Up is closed while requests can be sent to the peer.
 func (p *Peer) Up() <-chan struct{} {
 	l := p.links[data]
@@ -74,9 +86,12 @@ func (p *Peer) Up() <-chan struct{} {
 
 // answered notes that a request sent at a time was answered.
 func (p *Peer) answered(sent time.Time) {
-	at := int64(sent.Sub(p.mesh.began))
+	at, now := int64(sent.Sub(p.mesh.began)), int64(time.Since(p.mesh.began))
 	for {
 		have := p.contact.Load()
+		if have >= 0 && have < at && time.Duration(now-have) >= p.mesh.cfg.DeadAfter {
+			p.resumed.Store(now) // before contact is fresh again
+		}
 		if have >= at || p.contact.CompareAndSwap(have, at) {
 			return
 		}
