@@ -131,8 +131,8 @@ func (l *Load) readTo(ctx context.Context, isolation kgo.IsolationLevel, topics 
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	ends, err := endsOf(ctx, client, isolation, topics)
-	if err != nil {
+	var ends map[partition]int64
+	if !l.eventually(ctx, patience, func(ctx context.Context) bool { ends, err = endsOf(ctx, client, isolation, topics); return err == nil }) {
 		return nil, err
 	}
 	var all []Event
