@@ -25,7 +25,7 @@ type Peer struct {
 	// wakes finds it old (hard-24).
 	contact atomic.Int64
 	resumed atomic.Int64 // when an answer came after a silence of DeadAfter, likewise; 0: never
-	alive   atomic.Bool // as last told by Config.Changed
+	alive   atomic.Bool  // as last told by Config.Changed
 
 	mu     sync.Mutex
 	views  map[int32]bool // of other nodes: whether the peer hears them
