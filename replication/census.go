@@ -156,6 +156,9 @@ func (n *Node) sayWords(from int32, body []byte) ([]byte, error) {
 		id := PartitionID{TopicID: [16]byte(body), Partition: int32(binary.BigEndian.Uint32(body[16:]))}
 		w := word{leader: -1, epoch: -1}
 		if p := n.Partition(id); p != nil && p.knows(from) {
+			if p.Leadership().Leader == from { // who leads does not ask; its disk may have failed
+				p.order.doubt(from)
+			}
 			w = p.word()
 			p.group.Load().transport.opened()
 			leaderless = leaderless || w.leader < 0

@@ -163,10 +163,17 @@ func (d *detector) stand(p *Partition, rank int, troubles map[PartitionID]*troub
 // while they hold it nobody leads, and it would be the first to stand.
 const yieldRest = 2 * time.Second
 
-// yields says whether a replica does not stand: it has just handed over, or its
-// node is about to stop.
+// diskRest is how long a replica whose disk failed leaves it to others. It often
+// has the best log, and would win each election only to fail again (T7).
+const diskRest = 5 * time.Second
+
+// yields says whether a replica does not stand: it has just handed over, its disk
+// has just failed, or its node is about to stop.
 func (p *Partition) yields(now time.Time) bool {
-	return p.node.leaving.Load() || now.Sub(time.Unix(0, p.yielded.Load())) < yieldRest
+	p.mu.Lock()
+	failed := now.Sub(p.failed) < diskRest
+	p.mu.Unlock()
+	return failed || p.node.leaving.Load() || now.Sub(time.Unix(0, p.yielded.Load())) < yieldRest
 }
 
 // lost says whether a majority of the voters, this node among them, say that the

@@ -24,6 +24,7 @@ type fleet struct {
 	network *memnet.Network
 	nodes   map[int32]*Node
 	disks   map[int32]*vfs.Mem
+	faults  map[int32]*vfs.Err // before the disks of running nodes
 	specs   []Spec
 	late    bool // a node that starts opens no partitions
 	said    lastLines
@@ -37,7 +38,7 @@ func addressOf(id int32) string { return fmt.Sprintf("127.0.0.1:%d", 7000+id) }
 func inFleet(t *testing.T, partitions int, test func(t *testing.T, f *fleet)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := &fleet{t: t, network: memnet.New(), nodes: map[int32]*Node{}, disks: map[int32]*vfs.Mem{}}
+		f := &fleet{t: t, network: memnet.New(), nodes: map[int32]*Node{}, disks: map[int32]*vfs.Mem{}, faults: map[int32]*vfs.Err{}}
 		for i := range partitions {
 			voters := []int32{1, 2, 3}
 			voters[0], voters[i%3] = voters[i%3], voters[0]
@@ -63,7 +64,8 @@ func (f *fleet) start(id int32) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	n, err := Open(Config{NodeID: id, Dir: "data", FS: f.disks[id], Logger: f.said.logger(), Mesh: &mesh.Config{
+	f.faults[id] = vfs.NewErr(f.disks[id])
+	n, err := Open(Config{NodeID: id, Dir: "data", FS: f.faults[id], Logger: f.said.logger(), Mesh: &mesh.Config{
 		ClusterID: "fleet", Listener: listener, Address: addressOf(id),
 		Dial: func(ctx context.Context, address string) (net.Conn, error) { return host.Dial(ctx, "tcp", address) },
 	}})

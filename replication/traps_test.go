@@ -11,6 +11,35 @@ import (
 	"github.com/oncelog/oncelog/log/vfs"
 )
 
+// T7: a leader whose disk refuses it has the best log and would win again and
+// again. It goes offline instead, another leads within seconds, and it follows
+// once the disk takes bytes again.
+func TestT7LeaderWithABrokenDisk(t *testing.T) {
+	for _, fault := range []error{vfs.ENOSPC, vfs.EIO} {
+		t.Run(fault.Error(), func(t *testing.T) {
+			inFleet(t, 1, func(t *testing.T, f *fleet) {
+				old := f.write(0)
+				id := old.node.cfg.NodeID
+				f.faults[id].SetRules(vfs.Rule{Op: vfs.OpWrite, Pattern: "*.log", Error: fault})
+				began := time.Now()
+				lead := f.write(0)
+				if took := time.Since(began); lead == old || took > 3*time.Second {
+					t.Errorf("node %d acked after %v, want another than %d within 3s", lead.node.cfg.NodeID, took, id)
+				}
+				for range 10 {
+					f.write(0)
+				}
+				f.faults[id].SetRules()
+				time.Sleep(30 * time.Second)
+				if old.HighWatermark() != lead.HighWatermark() {
+					t.Errorf("high watermark %d where the disk came back, %d on the leader", old.HighWatermark(), lead.HighWatermark())
+				}
+				wantEqual(t, old, lead)
+			})
+		})
+	}
+}
+
 // T13: raft reads no further after the first answer of a pipeline that is no
 // success, and its sender may be waiting for room at that moment. It must not be
 // left waiting, or nothing is replicated to that follower any more.
