@@ -12,7 +12,7 @@ IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash chaos sim verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash chaos sim planted verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -27,7 +27,7 @@ race: ## the packages with goroutines, under the race detector
 check: ## formatting, vet, staticcheck, import directions
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags synctests ./broker/brokertest/sim
+	$(GO) vet -tags planted,synctests ./protocol/planted ./broker/brokertest/sim
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) test -count=1 -run 'TestImportsPointDown|TestRules' ./cmd
 
@@ -49,6 +49,9 @@ crash: ## a broker killed ROUNDS times under load, and all that clients were tol
 
 sim: ## three brokers and their clients in SEEDS bubbles in which net and disks go wrong, everything judged; SEED=n runs that one and tells of it, LONG=1 a thousand
 	$(GO) test -count=1 -tags synctests -timeout 30m ./broker/brokertest/sim -seeds $(SEEDS) $(if $(filter-out 0,$(SEED)),-v) -seed $(SEED)
+
+planted: ## one bug after the other planted into the broker (protocol/planted): the simulation must find each, and none where there is none
+	$(GO) test -count=1 -tags planted,synctests -timeout 15m -run '^TestPlantedBugsAreFound$$' -v ./broker/brokertest/sim
 
 failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement, and nothing lost
 	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/oncelog/oncelog/replication"
 	"github.com/oncelog/oncelog/replication/cluster"
@@ -240,10 +241,13 @@ const reverify = 3
 // appendOne stores one batch. A deadline that is not zero ends the wait.
 func (b *Broker) appendOne(ctx context.Context, req *kmsg.ProduceRequest, deadline time.Time, p *producing) {
 	park(ctx, p.partition, time.Duration(req.TimeoutMillis)*time.Millisecond)
-	transactional := p.batch.IsTransactional()
+	transactional, acks := p.batch.IsTransactional(), req.Acks
+	if planted.Is(planted.AckBeforeCommit) {
+		acks = 1
+	}
 	for attempt := 1; ; attempt++ {
 		p.done, p.err = p.partition.Append(ctx, replication.Append{
-			Batch: p.batch, Acks: req.Acks, Guard: p.guard, TV2: transactional && req.Version >= 12, MinInSync: p.topic.minInSync(p.number),
+			Batch: p.batch, Acks: acks, Guard: p.guard, TV2: transactional && req.Version >= 12, MinInSync: p.topic.minInSync(p.number),
 			Deadline: deadline,
 		})
 		if !errors.Is(p.err, replication.ErrGuardGone) || req.Version < 12 || attempt == reverify {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -176,6 +177,9 @@ func (r *fetchReply) look(item *fetchItem) {
 	item.lastStable = p.LastStableOffset()
 	item.highWatermark = p.HighWatermark()
 	item.limit = item.highWatermark
+	if planted.Is(planted.FetchBeyondCommit) {
+		item.limit = p.EndOffset()
+	}
 	if r.committed {
 		item.limit = item.lastStable
 	}

@@ -20,11 +20,11 @@ const module = "github.com/oncelog/oncelog"
 // A part is the longest prefix here that a package's path begins with.
 var layers = map[string][]string{
 	"protocol":              {"protocol"},
-	"log":                   {"protocol/record", "log"},
-	"replication":           {"protocol/record", "protocol/memnet", "log", "replication"},
+	"log":                   {"protocol/record", "protocol/planted", "log"},
+	"replication":           {"protocol/record", "protocol/planted", "protocol/memnet", "log", "replication"},
 	"replication/transport": {"protocol", "replication/transport"},
-	"replication/shard":     {"protocol/record", "log", "replication", "replication/shard"},
-	"replication/cluster":   {"protocol/record", "log", "replication", "replication/shard", "replication/cluster"},
+	"replication/shard":     {"protocol/record", "protocol/planted", "log", "replication", "replication/shard"},
+	"replication/cluster":   {"protocol/record", "protocol/planted", "log", "replication", "replication/shard", "replication/cluster"},
 	"txn":                   {"protocol", "log", "replication", "txn"},
 	"broker/group":          {"protocol", "log", "replication", "broker/group"},
 	"broker":                {"protocol", "log", "replication", "txn", "broker"},

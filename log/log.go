@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oncelog/oncelog/log/vfs"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
@@ -158,6 +159,9 @@ func (l *Log) EpochFor(offset int64) int32 {
 func (l *Log) LastStableOffset(highWatermark int64) int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if planted.Is(planted.OpenShown) {
+		return highWatermark
+	}
 	return max(l.StartOffset(), l.state.producers.lastStableOffset(highWatermark))
 }
 

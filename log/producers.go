@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
@@ -104,6 +105,9 @@ func (p *producer) lastSequence() int32 {
 // Source: KIP-98, KIP-890, org.apache.kafka.storage.internals.log.ProducerAppendInfo (D1-D9, hard-05).
 func (p *producer) check(b record.Batch, info ProduceInfo) (Verdict, error) {
 	first, epoch := b.BaseSequence(), b.ProducerEpoch()
+	if planted.Is(planted.DuplicateAccepted) || planted.Is(planted.ZombieAccepted) && epoch < p.epoch {
+		return Verdict{}, nil
+	}
 	if !info.Coordinator && epoch == p.epoch {
 		if seen, ok := p.find(first, b.LastSequence()); ok {
 			return Verdict{Duplicate: true, BaseOffset: seen.firstOffset, LastOffset: seen.lastOffset, AppendTime: seen.timestamp}, nil

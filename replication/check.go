@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
@@ -202,7 +203,7 @@ func (c *check) marker(q *proposal) {
 	switch {
 	case err != nil:
 		q.outcome, q.err = refused, err
-	case !need:
+	case !need && !planted.Is(planted.MarkerTwice):
 		q.outcome, q.last, q.reach = known, c.next-1, c.lead.group.log.LastIndex()
 		if c.next > c.end {
 			q.outcome = repeated

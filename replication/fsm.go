@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // machine is raft's state machine of one group. It never sees record bytes:
@@ -49,6 +50,9 @@ func (m *machine) apply(logs []*raft.Log) error {
 		offset, err := log.LogStartOffset(l.Data)
 		if err != nil {
 			return fmt.Errorf("log start at index %d: %w", l.Index, err)
+		}
+		if planted.Is(planted.LogStartForgotten) {
+			continue
 		}
 		if err := m.g.log.ApplyStart(offset, mark.highWatermark, l.Index); err != nil {
 			return fmt.Errorf("apply log start of index %d: %w", l.Index, err)

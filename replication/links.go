@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
@@ -91,6 +92,9 @@ const fenceAfter = time.Second
 // anybody.
 func (p *Partition) Fenced() bool {
 	g := p.group.Load()
+	if planted.Is(planted.FenceIgnored) {
+		return false
+	}
 	if g.store.sole.Load() || p.node.cfg.links == nil {
 		return false
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 )
 
@@ -271,6 +273,9 @@ func (p *Partition) acquire(ctx context.Context, size int64, deadline time.Time)
 func (p *Partition) AppendMarker(ctx context.Context, m log.Marker) error {
 	control := record.Control{Commit: m.Commit, CoordinatorEpoch: m.CoordinatorEpoch}
 	batch := record.NewMarker(m.ProducerID, m.Epoch, control, time.Now().UnixMilli())
+	if planted.Is(planted.MarkerTwice) {
+		_ = p.run(ctx, &proposal{kind: log.KindBatch, data: slices.Clone(batch), marker: &m, acks: -1, wake: make(chan struct{}, 1)})
+	}
 	return p.run(ctx, &proposal{kind: log.KindBatch, data: batch, marker: &m, acks: -1, wake: make(chan struct{}, 1)})
 }
 

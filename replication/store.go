@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oncelog/oncelog/log"
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // A command is what the leader proposes: one entry, with the term and the
@@ -224,7 +225,7 @@ func (s *store) write() error {
 // due reports whether what was just written must be synced before it is
 // answered: with fsync=always, and every flush.messages records.
 func (s *store) due() bool {
-	if s.always {
+	if s.always && !planted.Is(planted.FsyncSkipped) {
 		return true
 	}
 	limit := s.config.Load().FlushMessages
@@ -295,7 +296,7 @@ func (s *store) settle(logs []*raft.Log) {
 		}
 	}
 	clear(s.entries)
-	if !s.sole.Load() {
+	if !s.sole.Load() && !planted.Is(planted.HighWatermarkEarly) {
 		s.ledger.keptBy(s.claimed, nil, nil)
 		return
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // errNeedProducerID says that the decision needs a producer id that nobody has
@@ -195,7 +197,7 @@ func checkProducer(t *Transaction, producerID int64, epoch int16) error {
 	if err := checkMapping(t, producerID); err != nil {
 		return err
 	}
-	if t.ProducerEpoch != epoch {
+	if t.ProducerEpoch != epoch && !planted.Is(planted.ZombieAccepted) {
 		return errFenced(t, epoch)
 	}
 	return nil

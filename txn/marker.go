@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication/shard"
 )
 
@@ -129,6 +130,9 @@ func (t *term) writeMarkers(id string, prepared *Transaction) {
 			Participant: p, ProducerID: prepared.ProducerID, ProducerEpoch: prepared.ProducerEpoch,
 			Commit: prepared.State == PrepareCommit, TV2: prepared.ClientVersion >= TV2,
 			CoordinatorEpoch: t.epoch, CoordinatorPartition: t.partition.number,
+		}
+		if i == len(prepared.Participants)-1 && planted.Is(planted.MarkerMissing) {
+			break
 		}
 		if i == len(prepared.Participants)-1 {
 			t.writeMarker(id, m)

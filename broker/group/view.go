@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/oncelog/oncelog/replication/shard"
 )
@@ -60,7 +61,7 @@ func (v *view) applyOffset(b shard.Batch, r record.Record) error {
 	case tombstone:
 		v.offsets.remove(id, p)
 		return nil
-	case b.Transactional:
+	case b.Transactional && !planted.Is(planted.OffsetsOutside):
 		v.offsets.pend(b.ProducerID, id, p, c)
 	default:
 		v.offsets.commit(id, p, c)

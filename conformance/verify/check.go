@@ -64,7 +64,7 @@ func Judge(h History, f Floors) Verdict {
 // checks are all there is to look for.
 var checks = []func(*index) []Anomaly{
 	writes, order, gaps, reads, losses, sequences, producerIDs,
-	isolation, transactions, markers, zombies,
+	isolation, transactions, markers, doubled, zombies,
 	watermarks, hanging, progress,
 	positions, pipelines,
 }

@@ -93,6 +93,35 @@ func zombies(x *index) (found []Anomaly) {
 	return found
 }
 
+// doubled finds a marker that was written again: marker-mismatch. Where every
+// transaction has an epoch of its own (KIP-890), one that the epoch of its
+// records names is the only one.
+func doubled(x *index) (found []Anomaly) {
+	for _, p := range partitions(x.log) {
+		data, ended := make(map[int64]int16), make(map[int64]*Event) // by producer id, since its last marker
+		for _, i := range x.log[p] {
+			e := &x.history[i]
+			epoch, any := data[e.ProducerID]
+			before := ended[e.ProducerID]
+			switch {
+			case !e.Transactional && !e.Control:
+			case !e.Control:
+				data[e.ProducerID] = e.Epoch
+				delete(ended, e.ProducerID)
+			case any && epoch < e.Epoch:
+				ended[e.ProducerID] = e
+				delete(data, e.ProducerID)
+			case before != nil && !any && before.Epoch == e.Epoch && before.Commit == e.Commit:
+				found = append(found, Anomaly{"marker-mismatch", fmt.Sprintf("the marker of producer id %d epoch %d at %s is there again at %s", e.ProducerID, e.Epoch, before.place(), e.place()), i})
+			default:
+				delete(ended, e.ProducerID)
+				delete(data, e.ProducerID)
+			}
+		}
+	}
+	return found
+}
+
 // markers works the committed view out again from the control records of the
 // final log and compares: marker-mismatch.
 func markers(x *index) (found []Anomaly) {

@@ -32,6 +32,7 @@ func (l *Load) Finish(ctx context.Context) error {
 	errs = append(errs, err)
 	l.await(ctx, func(t Tally) bool { return t.Transformed >= records(input) })
 	errs = append(errs, l.pipes.stop())
+	l.copies.Wait() // those of the pipes
 	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", l.names.topics...) })
 	l.eventually(ctx, patience, func(ctx context.Context) bool { return l.lookAtGroups(ctx, client, "end") })
 	log, err := l.readTo(ctx, kgo.ReadUncommitted(), l.names.topics...)

@@ -201,6 +201,7 @@ func TestBentHistoriesAreFound(t *testing.T) {
 		{"none of a committed transaction is seen", "torn-txn", h.drop(func(e *Event) bool { return e.Kind == View && strings.HasPrefix(e.Value, "t/0/0") })},
 		{"its offsets are not committed", "torn-txn", h.also(0, group(Position, "g"), func(e *Event) { e.Offset = 0 })},
 		{"its marker says another thing", "marker-mismatch", h.change(0, func(e *Event) bool { return e.Kind == Log && e.Control }, func(e *Event) { e.Commit = false })},
+		{"a marker is there twice", "marker-mismatch", h.also(0, func(e *Event) bool { return e.Kind == Log && e.Control && e.Topic == "in" && e.Offset == 5 }, func(e *Event) { e.Offset = 6 })},
 		{"a committed marker, and nothing seen", "marker-mismatch", h.change(1, func(e *Event) bool { return e.Kind == Log && e.Control }, func(e *Event) { e.Commit = true })},
 		{"the high watermark falls", "hw-regress", h.also(0, ends("plain"), func(e *Event) { e.Process, e.Since, e.HighWatermark, e.LastStable = "v", now, 1, -1 })},
 		{"it falls for one reader", "hw-regress", h.also(0, ends("plain"), func(e *Event) { e.Since, e.HighWatermark, e.LastStable = 0, 1, -1 })},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication/shard"
 )
 
@@ -87,7 +88,7 @@ func (i *Image) apply(c command, offset int64, dirty map[part]struct{}) {
 		i.finalize(c.SetFeature.Name, c.SetFeature.Level)
 	case c.SetQuotas != nil:
 		i.setQuotas(*c.SetQuotas, dirty)
-	case c.ProducerIDs != nil:
+	case c.ProducerIDs != nil && !planted.Is(planted.ProducerIDTwice):
 		i.nextProducerID = max(i.nextProducerID, c.ProducerIDs.First+int64(c.ProducerIDs.Count))
 	}
 }

@@ -94,7 +94,7 @@ func (n *nemesis) commit(ctx context.Context, f fault) error {
 
 // latency is how long it takes from clients to nodes and back. Were there none,
 // a client that asks again at once would keep time from passing.
-const latency = 500 * time.Microsecond
+const latency = 4 * time.Millisecond
 
 // quick ends all slowness of the network.
 func (n *nemesis) quick() {

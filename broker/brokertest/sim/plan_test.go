@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oncelog/oncelog/conformance/verify"
 	"github.com/oncelog/oncelog/log/vfs"
 )
 
@@ -80,17 +81,21 @@ type plan struct {
 	synced  bool // fsync=always: power cuts take nothing that was promised
 	clients []string
 	tidies  bool // there is a tidier
+	mishaps verify.Mishaps
 	faults  []fault
 }
 
 func (p plan) String() string {
 	var s strings.Builder
-	fmt.Fprintf(&s, "fsync always: %v; clients %v, a tidier: %v", p.synced, p.clients, p.tidies)
+	fmt.Fprintf(&s, "fsync always: %v; clients %v, a tidier: %v, mishaps: %+v", p.synced, p.clients, p.tidies, p.mishaps)
 	for _, f := range p.faults {
 		fmt.Fprintf(&s, "\n  %v", f)
 	}
 	return s.String()
 }
+
+// busy is much to happen to clients.
+var busy = verify.Mishaps{Lifetime: 4 * time.Second, Zombies: 10, Copies: 20, Lost: 30}
 
 // planOf makes the plan of a seed.
 func planOf(seed uint64) plan {
@@ -101,6 +106,9 @@ func planOf(seed uint64) plan {
 		if r.IntN(4) == 0 && !slices.Contains(p.clients, also) {
 			p.clients = append(p.clients, also)
 		}
+	}
+	if r.IntN(3) == 0 {
+		p.mishaps = busy
 	}
 	for range 3 + r.IntN(4) {
 		f := faultOf(r, p.synced, nodes)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"testing"
 
 	"github.com/oncelog/oncelog/broker/brokertest"
 	"github.com/oncelog/oncelog/conformance/verify"
@@ -21,42 +20,37 @@ const dataFolder = "data"
 // compareReplicas ends all brokers at one moment and holds the replicas of every
 // partition against each other (promise 23): replica-differs, and
 // replica-behind for one that has not come to the end of the log.
-func compareReplicas(t *testing.T, c *brokertest.Cluster) (found []verify.Anomaly) {
-	t.Helper()
+func compareReplicas(c *brokertest.Cluster) (found []verify.Anomaly, err error) {
 	for _, node := range nodes {
 		c.Crash(node, vfs.Killed, 0)
 	}
-	folders := make(map[string]int)
+	holders := make(map[string]int) // of a partition's folder
 	for _, node := range nodes {
 		names, err := compare.Partitions(c.Faults(node), dataFolder)
 		if err != nil {
-			t.Error(err)
+			return nil, err
 		}
 		for _, name := range names {
-			folders[name]++
+			holders[name]++
 		}
 	}
-	if len(folders) == 0 {
-		t.Error("no partitions: the test looks in the wrong folder")
-	}
-	for name, count := range folders {
+	for name, count := range holders {
 		if count != len(nodes) {
-			t.Errorf("partition %s is on %d nodes, want %d", name, count, len(nodes))
+			found = append(found, anomaly("replica-behind", "partition %s is on %d nodes, want %d", name, count, len(nodes)))
 			continue
 		}
 		report, err := compareFolders(c, name)
 		if err != nil {
-			t.Errorf("compare %s: %v", name, err)
-			continue
+			return found, fmt.Errorf("%s: %w", name, err)
 		}
 		for _, d := range report.Differences {
-			found = append(found, verify.Anomaly{Name: "replica-differs", Detail: fmt.Sprintf("%s: %v", name, d)})
+			found = append(found, anomaly("replica-differs", "%s: %v", name, d))
 		}
 		if !report.Settled {
-			found = append(found, verify.Anomaly{Name: "replica-behind", Detail: fmt.Sprintf("%s: %+v", name, report.Positions)})
+			found = append(found, anomaly("replica-behind", "%s: %+v", name, report.Positions))
 		}
 	}
-	return found
+	return found, nil
 }
 
 func compareFolders(c *brokertest.Cluster, name string) (report compare.Report, err error) {

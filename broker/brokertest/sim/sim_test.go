@@ -106,18 +106,17 @@ func sum(a, b verify.Figures) verify.Figures {
 const settleTries = 60
 
 // settle waits until all replicas have all there is.
-func settle(t *testing.T, c *brokertest.Cluster) (found []verify.Anomaly) {
-	t.Helper()
+func settle(ctx context.Context, c *brokertest.Cluster) (found []verify.Anomaly, err error) {
 	client, err := kgo.NewClient(kgo.SeedBrokers(c.Addresses()...), kgo.Dialer(c.Network.Host(outside).Dial))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer client.Close()
 	for range settleTries {
 		time.Sleep(500 * time.Millisecond)
-		meta, err := kadm.NewClient(client).Metadata(t.Context())
+		meta, err := kadm.NewClient(client).Metadata(ctx)
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		found = nil
 		meta.Topics.EachPartition(func(p kadm.PartitionDetail) {
@@ -130,56 +129,71 @@ func settle(t *testing.T, c *brokertest.Cluster) (found []verify.Anomaly) {
 		}
 	}
 	time.Sleep(2 * time.Second) // followers hear of the last commit within one
-	return found
+	return found, nil
 }
 
-// simulate runs one plan in a bubble and judges it.
+// simulate runs one plan in a bubble and judges it. What went wrong otherwise is
+// an anomaly too: broken.
 func simulate(t *testing.T, p plan) (v verify.Verdict) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		options := brokertest.Options{Properties: map[string]string{"log.cleaner.backoff.ms": "500", "log.retention.check.interval.ms": "1000"}, Logger: slog.New(slog.DiscardHandler)}
-		if *oneSeed != 0 && testing.Verbose() {
-			options.Logger = nil
-		}
-		if p.synced {
-			options.Properties["oncelog.fsync"] = "always"
-		}
-		c := brokertest.StartCluster(t, len(nodes), options)
+		c := brokertest.StartCluster(t, len(nodes), p.options())
 		r := verify.NewRecorder()
+		r.Add(verify.Event{Kind: verify.Round})
 		n := &nemesis{c, r}
 		n.quick()
-		r.Add(verify.Event{Kind: verify.Round})
+		var found []verify.Anomaly
+		wants := func(what string, err error) {
+			if err != nil {
+				found = append(found, anomaly("broken", "%s: %v", what, err))
+			}
+		}
 		load, err := verify.Start(t.Context(), r, verify.Options{
 			Brokers: c.Addresses(), TransactionTimeout: 2 * time.Second, Settle: 15 * time.Second, Seed: p.seed, Name: "sim",
-			Dial: c.Network.Host(outside).Dial, Pace: 80, Only: func(process string) bool { return slices.Contains(p.clients, process) },
+			Dial: c.Network.Host(outside).Dial, Pace: 80, Mishaps: p.mishaps,
+			Only: func(process string) bool { return slices.Contains(p.clients, process) },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		tidied := p.tidy(t, c)
 		time.Sleep(time.Second)
-		if err := n.run(t.Context(), p); err != nil {
-			t.Error(err)
-		}
+		wants("faults", n.run(t.Context(), p))
 		time.Sleep(time.Second)
-		alsoFound := tidied()
-		if err := load.Finish(t.Context()); err != nil {
-			t.Error(err)
-		}
+		alsoFound, err := tidied()
+		wants("judge what was cleaned", err)
+		wants("finish the load", load.Finish(t.Context()))
 		v = verify.Judge(r.History(), verify.Floors{})
-		v.Anomalies = append(v.Anomalies, alsoFound...)
-		v.Anomalies = append(v.Anomalies, settle(t, c)...)
-		v.Anomalies = append(v.Anomalies, compareReplicas(t, c)...)
+		behind, err := settle(t.Context(), c)
+		wants("settle", err)
+		different, err := compareReplicas(c)
+		wants("compare", err)
+		v.Anomalies = slices.Concat(v.Anomalies, alsoFound, behind, different, found)
 	})
 	return v
 }
 
+// options are those of a plan's brokers.
+func (p plan) options() brokertest.Options {
+	o := brokertest.Options{
+		Properties: map[string]string{"log.cleaner.backoff.ms": "500", "log.retention.check.interval.ms": "1000"},
+		Logger:     slog.New(slog.DiscardHandler),
+	}
+	if *oneSeed != 0 && testing.Verbose() {
+		o.Logger = nil // the test's
+	}
+	if p.synced {
+		o.Properties["oncelog.fsync"] = "always"
+	}
+	return o
+}
+
 // tidy has a tidier at work, if the plan holds one. What it returns ends the
 // work and judges it.
-func (p plan) tidy(t *testing.T, c *brokertest.Cluster) (judge func() []verify.Anomaly) {
+func (p plan) tidy(t *testing.T, c *brokertest.Cluster) (judge func() ([]verify.Anomaly, error)) {
 	t.Helper()
 	if !p.tidies {
-		return func() []verify.Anomaly { return nil }
+		return func() ([]verify.Anomaly, error) { return nil, nil }
 	}
 	options := []kgo.Opt{kgo.SeedBrokers(c.Addresses()...), kgo.Dialer(c.Network.Host(outside).Dial), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 200 * time.Millisecond }), kgo.RequestRetries(1000), kgo.ProducerLinger(0)}
@@ -190,14 +204,10 @@ func (p plan) tidy(t *testing.T, c *brokertest.Cluster) (judge func() []verify.A
 	ctx, stop := context.WithCancel(t.Context())
 	var working sync.WaitGroup
 	working.Go(func() { w.run(ctx) })
-	return func() []verify.Anomaly {
+	return func() ([]verify.Anomaly, error) {
 		stop()
 		working.Wait()
 		w.client.Close()
-		found, err := w.judge(t.Context(), options...)
-		if err != nil {
-			t.Error(err)
-		}
-		return found
+		return w.judge(t.Context(), options...)
 	}
 }
