@@ -24,7 +24,9 @@ type chaosFlags struct {
 	dir    string
 	keep   bool
 	faults []string
-	least  verify.Floors // what the caller demands
+
+	transactors int           // beyond the load's own
+	least       verify.Floors // what the caller demands
 }
 
 func (a *app) verifyChaos() *cobra.Command {
@@ -47,6 +49,7 @@ logs and the history stays. 4: too little was done to prove anything.`,
 	flags.Uint64Var(&f.seed, "seed", 0, "of what clients and faults do; 0 takes one of its own, which is printed")
 	flags.StringVar(&f.dir, "dir", "", "folder for the run (default: a temporary one)")
 	flags.BoolVar(&f.keep, "keep", false, "keep the folder also when the run passes")
+	flags.IntVar(&f.transactors, "transactors", 12, "how many transactional producers beyond the least")
 	flags.IntVar(&f.least.Transactions, "min-txns", 0, "fewer ended transactions prove nothing (exit 4)")
 	flags.IntVar(&f.least.AllFaults, "min-faults", 0, "likewise, fewer faults of brokers")
 	flags.IntVar(&f.least.ClientKills, "min-client-kills", 0, "likewise, fewer killed clients")
@@ -107,7 +110,7 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Recorder) (rounds int, skipped []string, err error) {
 	err = a.withBrokers(ctx, f.dir, chaosSettings, func(c *children) error {
 		load, err := verify.Start(ctx, recorder, verify.Options{
-			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: 12,
+			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: f.transactors,
 		})
 		if err != nil {
 			return err
