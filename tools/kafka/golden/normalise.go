@@ -25,6 +25,7 @@ var rules = []rule{
 	{pattern: regexp.MustCompile(`console-consumer-\d+`), with: "console-consumer-<n>"},
 	{pattern: regexp.MustCompile(`adminclient-\d+`), with: "adminclient-<n>"},
 	{pattern: regexp.MustCompile(`(FinalizedVersionLevel: .* Epoch: )\d+`), with: "${1}<n>"},
+	{pattern: regexp.MustCompile(`(HighWatermark: +)\d+`), with: "${1}<n>"},
 	{pattern: regexp.MustCompile(`tries=\d+`), with: "tries=<n>"},
 	{pattern: regexp.MustCompile(`after \d+ attempt`), with: "after <n> attempt"},
 	// How long a transaction has been open, padded to its column.
