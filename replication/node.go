@@ -207,11 +207,8 @@ func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 // DeletePartition closes a partition and removes its files. Its id must never
 // be opened again (hard-36).
 func (n *Node) DeletePartition(ctx context.Context, id PartitionID) error {
-	n.mu.Lock()
-	p, ok := n.partitions[id]
-	delete(n.partitions, id)
-	n.mu.Unlock()
-	if !ok {
+	p := n.forget(id)
+	if p == nil {
 		return nil
 	}
 	if err := p.close(ctx, true); err != nil {
@@ -220,14 +217,21 @@ func (n *Node) DeletePartition(ctx context.Context, id PartitionID) error {
 	return n.slots.release(id)
 }
 
+// forget takes a partition off the node, for the caller to close it; nil if it
+// is not open.
+func (n *Node) forget(id PartitionID) *Partition {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.partitions[id]
+	delete(n.partitions, id)
+	return p
+}
+
 // ClosePartition closes a partition and leaves its files, so that it can be
 // opened by another Spec. What is under way is settled until ctx ends.
 func (n *Node) ClosePartition(ctx context.Context, id PartitionID) error {
-	n.mu.Lock()
-	p, ok := n.partitions[id]
-	delete(n.partitions, id)
-	n.mu.Unlock()
-	if !ok {
+	p := n.forget(id)
+	if p == nil {
 		return nil
 	}
 	if err := p.close(ctx, false); err != nil {
