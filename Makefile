@@ -12,7 +12,7 @@ IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden judge crash chaos sim planted verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden reassign judge crash chaos sim planted verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -85,6 +85,9 @@ streams: build ## Kafka Streams counts words exactly once while it is killed thr
 
 verifiable: build ## Kafka's VerifiableProducer and VerifiableConsumer as a pair; BROKERS=host:port for another broker
 	tools/verifiable.sh
+
+reassign: build ## Kafka's tools move replicas and elect leaders on three brokers, compared with what they print on Apache Kafka
+	tools/reassign.sh
 
 tools: build ## Kafka's own command-line tools against this broker, compared with what they print on Apache Kafka
 	tools/kafka/golden.sh compare

@@ -21,7 +21,7 @@ import (
 	"github.com/oncelog/oncelog/conformance/verify"
 )
 
-var moves = flag.Uint64("moves", 12, "how many seeds TestMoves runs")
+var moves = flag.Uint64("moves", 6, "how many seeds TestMoves runs")
 
 // movers is how many brokers partitions are moved about on.
 const movers = 5
