@@ -6,6 +6,7 @@ LEADERSHIPS ?= 2000
 ROUNDS   ?= 40
 SEEDS    ?= $(if $(LONG),1000,300)
 KILLS    ?= 20
+BESIDE   ?= 100
 SEED     ?= 0
 SETTLE   ?= 1s
 IDLETIME ?= 10s
@@ -53,8 +54,8 @@ sim: ## three brokers and their clients in SEEDS bubbles in which net and disks 
 planted: ## one bug after the other planted into the broker (protocol/planted): the simulation must find each, and none where there is none
 	$(GO) test -count=1 -tags planted,synctests -timeout 15m -run '^TestPlantedBugsAreFound$$' -v ./broker/brokertest/sim
 
-failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement, and nothing lost
-	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS)
+failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement and until the BESIDE partitions next to it are led again, and nothing lost
+	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS) -beside $(BESIDE)
 
 chaos: build ## three brokers killed, stopped and parted under load for a minute, and all that clients were told judged; LONG=1 for ten; SEED repeats a run's choices
 	bin/oncelog verify chaos --seed $(SEED) $(if $(LONG),--for 10m --transactors 32 --min-txns 20000 --min-faults 60 --min-client-kills 300 --min-zombies 100 --min-late-copies 2000,--for 55s)

@@ -54,17 +54,12 @@ func TestMetadataLeavesOutDeadBrokers(t *testing.T) {
 func TestAnIsolatedBrokerNamesTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := brokertest.StartCluster(t, 3, brokertest.Options{})
-		producer := clusterClient(t, c, kgo.DefaultProduceTopic("orders"), kgo.SeedBrokers(c.Addresses()[0]))
-		if _, err := kadm.NewClient(producer).CreateTopic(t.Context(), 1, -1, nil, "orders"); err != nil {
-			t.Fatal(err)
-		}
-		cutOff(c, 1)
-		time.Sleep(10 * time.Second)
-		if got := metadataOf(t, c, 1).Brokers.NodeIDs(); len(got) != 3 {
-			t.Errorf("it names the brokers %v, want all three", got)
-		}
-		if err := producer.ProduceSync(t.Context(), kgo.StringRecord("for the next leader")).FirstErr(); err != nil {
-			t.Error(err)
+		for range 3 {
+			if got := metadataOf(t, c, 1).Brokers.NodeIDs(); len(got) != 3 {
+				t.Errorf("it names the brokers %v, want all three", got)
+			}
+			cutOff(c, 1)
+			time.Sleep(10 * time.Second)
 		}
 	})
 }

@@ -19,11 +19,18 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var failoverKills = flag.Int("kills", 3, "how often TestFailover kills the leader's process")
+var (
+	failoverKills  = flag.Int("kills", 3, "how often TestFailover kills the leader's process")
+	failoverBeside = flag.Int("beside", 9, "partitions of another topic, whose leaders TestFailover's kills move too")
+)
 
 // nextAckWithin is how long a producer may wait for its next acknowledgement
 // when the leader's process was killed.
 const nextAckWithin = 3 * time.Second
+
+// leadersWithin bounds the time until all that a killed broker led has another
+// leader: generous, for machines with much else to do.
+const leadersWithin = 20 * time.Second
 
 // A trio is three brokers in three processes that are one cluster.
 type trio struct {
@@ -136,6 +143,21 @@ func (c *trio) leader(client *kgo.Client, topic string) int32 {
 	return newest.Leader
 }
 
+// ledBy counts a topic's partitions by their leader, -1 for none, as a broker
+// that is there tells it.
+func (c *trio) ledBy(client *kgo.Client, topic string) map[int32]int {
+	c.Helper()
+	meta, err := kadm.NewClient(client).Metadata(c.Context(), topic)
+	if err != nil {
+		c.Fatal(err)
+	}
+	count := map[int32]int{}
+	for _, p := range meta.Topics[topic].Partitions {
+		count[p.Leader]++
+	}
+	return count
+}
+
 // An ack is an acknowledged record: when its producer began and was answered.
 type ack struct{ began, at time.Time }
 
@@ -157,10 +179,18 @@ func (c *trio) produce(ctx context.Context, client *kgo.Client, topic string, ac
 // was acknowledged is there once and in order.
 func TestFailover(t *testing.T) {
 	c := newTrio(t)
-	const topic = "orders"
+	const topic, beside = "orders", "beside"
 	client := c.client()
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 3, nil, topic); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), int32(*failoverBeside), 3, nil, beside); err != nil && !errors.Is(err, kerr.RequestTimedOut) {
+		t.Fatal(err)
+	}
+	for began := time.Now(); c.ledBy(client, beside)[-1] > 0; { // a thousand partitions take longer than the answer waits
+		if time.Since(began) > time.Minute {
+			t.Fatalf("partitions of %s by leader after a minute: %v", beside, c.ledBy(client, beside))
+		}
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -187,6 +217,7 @@ func TestFailover(t *testing.T) {
 			next()
 		}
 		leader := c.leader(client, topic)
+		led := c.ledBy(client, beside)[leader]
 		killed := time.Now()
 		c.processes[leader-1].kill()
 		gone, a := time.Now(), next()
@@ -198,6 +229,12 @@ func TestFailover(t *testing.T) {
 		if waits[kill] > nextAckWithin {
 			t.Errorf("kill %d: the next acknowledgement came after %v, want %v", kill+1, waits[kill], nextAckWithin)
 		}
+		for all := c.ledBy(client, beside); all[leader] > 0 || all[-1] > 0; all = c.ledBy(client, beside) {
+			if time.Since(killed) > leadersWithin {
+				t.Fatalf("kill %d: partitions by leader %v after %v, want none without", kill+1, all, leadersWithin)
+			}
+		}
+		t.Logf("kill %d: %d of %d other partitions had another leader after %v", kill+1, led, *failoverBeside, time.Since(killed).Round(time.Millisecond))
 		c.processes[leader-1] = launch(t, c.configs[leader-1]...)
 		c.awaitBanner(int(leader) - 1)
 	}
