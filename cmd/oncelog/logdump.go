@@ -30,6 +30,8 @@ type dumpFlags struct {
 	deep   bool
 	decode string
 	from   int64
+	verify bool
+	other  bool // --compare
 }
 
 func (a *app) logDump() *cobra.Command {
@@ -41,10 +43,26 @@ func (a *app) logDump() *cobra.Command {
 without a broker, or from a running broker by TOPIC:PARTITION.
 
 The records of __consumer_offsets and __transaction_state are decoded; from
-files, say which with --decode, as a folder is named by topic id.`,
-		Example: "  oncelog log dump orders:0 --deep\n  oncelog log dump /var/lib/oncelog/0123...-0 --decode transactions",
-		Args:    exactly("FOLDER|FILE|TOPIC:PARTITION"),
+files, say which with --decode, as a folder is named by topic id.
+
+With --compare, hold the replicas of a partition against each other: the folders
+of one partition, or the data folders of stopped brokers. Above what is compacted
+they must be equal byte for byte; below, the newest record of each key must be.
+Folders are copied first and left as they are. Exit code 1 tells of a difference.`,
+		Example: "  oncelog log dump orders:0 --deep\n  oncelog log dump /var/lib/oncelog/0123...-0 --decode transactions\n  oncelog log dump --verify --compare node1/data node2/data node3/data",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.other {
+				return nil
+			}
+			return exactly("FOLDER|FILE|TOPIC:PARTITION")(cmd, args)
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.other {
+				return a.compare(cmd.Context(), args)
+			}
+			if f.verify {
+				return usage("--verify goes with --compare: of one log, checksums are in its dump")
+			}
 			out := bufio.NewWriter(a.out)
 			d := &dumper{app: a, flags: &f, out: out}
 			var err error
@@ -61,6 +79,8 @@ files, say which with --decode, as a folder is named by topic id.`,
 	}
 	cmd.Flags().BoolVar(&f.deep, "deep", false, "the records of each batch too")
 	cmd.Flags().StringVar(&f.decode, "decode", "auto", "auto (by topic name), none, offsets or transactions")
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "with --compare, which always verifies")
+	cmd.Flags().BoolVar(&f.other, "compare", false, "compare replicas: FOLDER FOLDER...")
 	cmd.Flags().Int64Var(&f.from, "from", 0, "start at the batch that holds this offset")
 	return cmd
 }
