@@ -52,7 +52,7 @@ func (l *load) run(ctx context.Context) error {
 		select {
 		case <-l.stop:
 			return nil
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond): // the race detector is slow
 		}
 		record := &kgo.Record{Topic: l.topic, Value: fmt.Append(nil, l.sent)}
 		if err := l.client.ProduceSync(ctx, record).FirstErr(); err != nil {
