@@ -47,7 +47,8 @@ func TestHostileFrames(t *testing.T) {
 		{number: 12, what: "ApiVersions 99", send: sized(18, 99, "\x00"), want: code(35), check: onlyItsOwnRange},
 		{number: 13, what: "client id length -2", send: func(*hostile) []byte { return header(3, 0, "\xff\xfe\x00\x00\x00\x00") }, want: closed, kafka: code(0)},
 		{number: 14, what: "client id of 32767 bytes that are not there", send: func(*hostile) []byte { return header(3, 0, "\x7f\xff") }, want: closed},
-		{number: 15, what: "WriteTxnMarkers, an API between brokers", send: asked(markers()), want: closed, kafka: code(0)},
+		{number: 15, what: "WriteTxnMarkers of none", send: asked(markers()), want: code(0)}, // see 27_write_txn_markers.go for who may write which
+		{number: 15, what: "AlterPartition, an API between brokers", send: sized(56, 2, ""), want: closed},
 		{number: 16, what: "a request byte by byte", run: byteByByte},
 		{number: 17, what: "50 requests at once", run: pipelined},
 		{number: 18, what: "500 idle connections", run: manyIdle},
