@@ -201,6 +201,10 @@ func TestDumpOffline(t *testing.T) {
 			t.Fatalf("produce %v: exit %d, %s", args, code, errOut)
 		}
 	}
+	// The abort is answered before its marker, at offset 7, is written.
+	if code, _, errOut := execute(t, "", "consume", "orders", "-b", p.Bootstrap, "--show-control", "--read-uncommitted", "-n", "8"); code != exitOK {
+		t.Fatalf("consume: exit %d, %s", code, errOut)
+	}
 	p.kill()
 	code, out, errOut := 0, "", ""
 	folders, err := filepath.Glob(filepath.Join(dir, "*-0"))

@@ -307,7 +307,7 @@ func TestServeRefusesWhatIsNoCluster(t *testing.T) {
 		want string
 	}{
 		"no cluster.id":           {serveNode(1, "", t.TempDir(), voters, listeners), exitUsage, "cluster.id must be set"},
-		"not among the voters":    {serveNode(4, "c", t.TempDir(), voters, listeners), exitUsage, "node.id 4 is not among the voters"},
+		"at a voter's address":    {serveNode(4, "c", t.TempDir(), voters, listeners), exitFailed, "node.id must differ"},
 		"no controller listener":  {serveNode(1, "c", t.TempDir(), voters, "PLAINTEXT://127.0.0.1:0"), exitUsage, "listeners needs one"},
 		"a voter that is none":    {serveNode(1, "c", t.TempDir(), "1:9093,2:9093", listeners), exitUsage, "id@host:port"},
 		"a port in use":           {serveNode(1, "c", t.TempDir(), voters, "PLAINTEXT://127.0.0.1:0,CONTROLLER://"+taken.Addr().String()), exitUsage, "choose another port"},
