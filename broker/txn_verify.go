@@ -70,7 +70,7 @@ func (b *Broker) verifyTxns(ctx context.Context, batches []txnBatch) []error {
 	for i, err := range b.ensure(ctx, request) {
 		errs[ask[i]] = err
 		if one := &batches[ask[i]]; err != nil {
-			one.log().Withdraw(one.producerID, one.guard, one.firstSequence)
+			one.log().Withdraw(one.producerID, one.guard, one.producerEpoch, one.firstSequence)
 		}
 	}
 	return errs
@@ -83,7 +83,7 @@ func (t *txnBatch) log() *replication.Partition { return t.topic.partitions[t.pa
 func (t *txnBatch) protect(ctx context.Context) {
 	p := t.log()
 	park(ctx, p, parkTime)
-	t.guard = p.GuardFrom(t.producerID, t.firstSequence)
+	t.guard = p.GuardFrom(t.producerID, t.producerEpoch, t.firstSequence)
 }
 
 // verifyOffsets makes sure that a partition of __consumer_offsets is in the open

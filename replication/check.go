@@ -20,18 +20,24 @@ import (
 // does not open another (hard-07, KAFKA-14884).
 type Guard struct {
 	lead  *reign
-	asked []int32 // first sequences of the batches that are being verified
+	asked []verifying
 	made  time.Time
+}
+
+// A verifying is a batch that is being verified.
+type verifying struct {
+	epoch    int16
+	sequence int32 // its first
 }
 
 // Guard returns the standing guard of a producer, or makes one. It is nil
 // while this replica does not lead.
-func (p *Partition) Guard(producerID int64) *Guard { return p.GuardFrom(producerID, -1) }
+func (p *Partition) Guard(producerID int64) *Guard { return p.GuardFrom(producerID, -1, -1) }
 
-// GuardFrom is Guard for a batch with this first sequence. While the guard
-// stands, no batch with a higher one may open the transaction (hard-05). If
-// the verification fails, Withdraw the batch.
-func (p *Partition) GuardFrom(producerID int64, firstSequence int32) *Guard {
+// GuardFrom is Guard for a batch with this epoch and first sequence. While the
+// guard stands, no batch of that epoch with a higher one may open the transaction
+// (hard-05). If the verification fails, Withdraw the batch.
+func (p *Partition) GuardFrom(producerID int64, epoch int16, firstSequence int32) *Guard {
 	o := &p.order
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -47,21 +53,21 @@ func (p *Partition) GuardFrom(producerID int64, firstSequence int32) *Guard {
 		o.guards[producerID] = g
 	}
 	if firstSequence >= 0 {
-		g.asked = append(g.asked, firstSequence)
+		g.asked = append(g.asked, verifying{epoch, firstSequence})
 	}
 	return g
 }
 
 // Withdraw takes back what GuardFrom noted for a batch that will not be
 // appended. A guard that nobody else asked for falls.
-func (p *Partition) Withdraw(producerID int64, g *Guard, firstSequence int32) {
+func (p *Partition) Withdraw(producerID int64, g *Guard, epoch int16, firstSequence int32) {
 	o := &p.order
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if g == nil || o.guards[producerID] != g {
 		return
 	}
-	if i := slices.Index(g.asked, firstSequence); i >= 0 {
+	if i := slices.Index(g.asked, verifying{epoch, firstSequence}); i >= 0 {
 		g.asked = slices.Delete(g.asked, i, i+1)
 	}
 	if len(g.asked) == 0 {
@@ -69,15 +75,22 @@ func (p *Partition) Withdraw(producerID int64, g *Guard, firstSequence int32) {
 	}
 }
 
-// standing is the guard of a producer and its lowest sequence, -1 for none.
-func (o *order) standing(producerID int64) (*Guard, int32) {
+// standing is the guard of a producer and the lowest sequence of an epoch that is
+// being verified under it, -1 for none. What a fenced producer asks for is no
+// concern of its successor. Source: VerificationStateEntry.
+func (o *order) standing(producerID int64, epoch int16) (g *Guard, lowest int32) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	g := o.guards[producerID]
-	if g == nil || len(g.asked) == 0 {
-		return g, -1
+	g, lowest = o.guards[producerID], -1
+	if g == nil {
+		return g, lowest
 	}
-	return g, slices.Min(g.asked)
+	for _, v := range g.asked {
+		if v.epoch == epoch && (lowest < 0 || v.sequence < lowest) {
+			lowest = v.sequence
+		}
+	}
+	return g, lowest
 }
 
 func (o *order) dropGuard(producerID int64) {
@@ -147,7 +160,7 @@ func (c *check) batch(q *proposal) {
 	b := q.batch()
 	id := b.ProducerID()
 	if b.IsTransactional() && !c.open(b) {
-		if _, lowest := c.order.standing(id); lowest >= 0 {
+		if _, lowest := c.order.standing(id, b.ProducerEpoch()); lowest >= 0 {
 			q.info.Verifying, q.info.LowestSequence = true, lowest
 		}
 	}
@@ -182,7 +195,7 @@ func (c *check) verified(b record.Batch, guard *Guard) error {
 	if !b.IsTransactional() || c.open(b) {
 		return nil
 	}
-	if standing, _ := c.order.standing(b.ProducerID()); guard == nil || standing != guard || guard.lead != c.lead {
+	if standing, _ := c.order.standing(b.ProducerID(), b.ProducerEpoch()); guard == nil || standing != guard || guard.lead != c.lead {
 		return fmt.Errorf("producer %d epoch %d: %w", b.ProducerID(), b.ProducerEpoch(), ErrGuardGone)
 	}
 	return nil

@@ -139,7 +139,7 @@ func TestHard07Guards(t *testing.T) {
 // the transaction.
 func TestHard05LowestSequenceOpens(t *testing.T) {
 	onOne(t, func(t *testing.T, p *Partition) {
-		first, second := p.GuardFrom(1, 0), p.GuardFrom(1, 1)
+		first, second := p.GuardFrom(1, 0, 0), p.GuardFrom(1, 0, 1)
 		if first != second {
 			t.Error("two guards for one producer")
 		}
@@ -156,14 +156,28 @@ func TestHard05LowestSequenceOpens(t *testing.T) {
 // that opens the next one.
 func TestHard05AWithdrawnBatchBarsNobody(t *testing.T) {
 	onOne(t, func(t *testing.T, p *Partition) {
-		late, next := p.GuardFrom(1, 0), p.GuardFrom(1, 5)
-		p.Withdraw(1, late, 0)
+		late, next := p.GuardFrom(1, 0, 0), p.GuardFrom(1, 0, 5)
+		p.Withdraw(1, late, 0, 0)
 		mustAppend(t, p, Append{Batch: txnBatch(1, 0, 5), Acks: -1, Guard: next})
-		only := p.GuardFrom(2, 3)
-		p.Withdraw(2, only, 3)
-		if again := p.GuardFrom(2, 3); again == only {
+		only := p.GuardFrom(2, 0, 3)
+		p.Withdraw(2, only, 0, 3)
+		if again := p.GuardFrom(2, 0, 3); again == only {
 			t.Error("a guard stands that nobody asks for")
 		}
+	})
+}
+
+// A fenced producer that asks with a low sequence of its old epoch does not bar its
+// successor, whichever of the two was first.
+func TestHard05AFencedProducerBarsNobody(t *testing.T) {
+	onOne(t, func(t *testing.T, p *Partition) {
+		mustAppend(t, p, Append{Batch: txnBatch(1, 1, 0), Acks: -1, Guard: p.GuardFrom(1, 1, 0)})
+		if err := p.AppendMarker(t.Context(), log.Marker{ProducerID: 1, Epoch: 1, Commit: true}); err != nil {
+			t.Fatal(err)
+		}
+		zombie := p.GuardFrom(1, 0, 0)
+		mustAppend(t, p, Append{Batch: txnBatch(1, 1, 1), Acks: -1, Guard: p.GuardFrom(1, 1, 1)})
+		p.Withdraw(1, zombie, 0, 0)
 	})
 }
 
@@ -171,8 +185,8 @@ func TestHard05AWithdrawnBatchBarsNobody(t *testing.T) {
 // for it, and is told that its epoch is old.
 func TestHard05LateCopyBesideAnOpenTransaction(t *testing.T) {
 	onOne(t, func(t *testing.T, p *Partition) {
-		mustAppend(t, p, Append{Batch: txnBatch(1, 1, 0), Acks: -1, Guard: p.GuardFrom(1, 0)})
-		late := p.GuardFrom(1, 0)
+		mustAppend(t, p, Append{Batch: txnBatch(1, 1, 0), Acks: -1, Guard: p.GuardFrom(1, 1, 0)})
+		late := p.GuardFrom(1, 0, 0)
 		_, err := p.Append(t.Context(), Append{Batch: txnBatch(1, 0, 0), Acks: -1, Guard: late})
 		if !errors.Is(err, kerr.InvalidProducerEpoch) {
 			t.Errorf("late copy: %v, want INVALID_PRODUCER_EPOCH", err)
