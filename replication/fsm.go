@@ -113,7 +113,13 @@ func (m *machine) Restore(source io.ReadCloser) error {
 	return source.Close()
 }
 
+// install replaces the log, unless the disk failed: the snapshot's term may be what
+// could not be stored, and a log of a newer term than the slot's is refused at the
+// next start.
 func (m *machine) install(s log.Snapshot) error {
+	if m.g.store.failed.Load() {
+		return errOffline
+	}
 	before := m.g.log.EndOffset()
 	if err := m.g.log.ResetTo(s); err != nil {
 		return fmt.Errorf("install the boundary at index %d: %w", s.Boundary.Index, err)

@@ -3,6 +3,7 @@ package replication
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"strings"
 	"testing"
@@ -443,5 +444,30 @@ func TestHard33CompactedLogTravels(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A snapshot that arrives while the term of its request cannot be stored changes
+// nothing: the log would be of a newer term than the slot, and never open again.
+func TestNothingIsInstalledOnAFailedDisk(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		fill(t, lead, 0, 5, -1)
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		snapshot, err := lead.Log().Snapshot()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantSame(t, c, 2, lead)
+		g := c.partition(2).group.Load()
+		before := g.log.LastIndex()
+		snapshot.Boundary.Index, snapshot.Boundary.Term = before+1000, g.raft.CurrentTerm()+5
+		g.store.failed.Store(true)
+		g.snapshots.received.Store(&received{snapshot: snapshot})
+		if err := (&machine{g: g}).Restore(io.NopCloser(strings.NewReader(""))); !errors.Is(err, errOffline) || g.log.LastIndex() != before {
+			t.Errorf("%v, index %d; want %v, index %d", err, g.log.LastIndex(), errOffline, before)
+		}
+		g.store.failed.Store(false)
 	})
 }

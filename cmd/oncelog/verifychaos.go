@@ -166,7 +166,8 @@ func (f *chaosFlags) floors(rounds int, skipped []string) verify.Floors {
 	floors.Acked, floors.Ended = nemesis.RoundAcked, nemesis.RoundEnded
 	floors.Committed, floors.Aborted, floors.Transformed = 5*rounds, rounds, 10*rounds
 	floors.Read, floors.Positions, floors.Grants = 200*rounds, rounds, 5*rounds
-	floors.ClientKills, floors.Zombies, floors.LateCopies = max(floors.ClientKills, rounds), max(floors.Zombies, 1), max(floors.LateCopies, rounds)
+	// What befalls clients comes by chance, so a few rounds may see none of it.
+	floors.ClientKills, floors.Zombies, floors.LateCopies = max(floors.ClientKills, rounds/4), max(floors.Zombies, rounds/10), max(floors.LateCopies, rounds)
 	floors.Faults = map[string]int{}
 	names := f.faults
 	if len(names) == 0 {
