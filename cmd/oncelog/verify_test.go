@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +15,14 @@ import (
 // A short run of faults breaks no promise, and its history can be judged again.
 func TestChaos(t *testing.T) {
 	t.Setenv(asProgram, "1") // for the brokers, which are this program
-	dir := filepath.Join(t.TempDir(), "run")
-	code, out, errOut := execute(t, "", "verify", "chaos", "--for", "1s", "--seed", "1", "--keep", "--dir", dir, "--fault", "kill-leader,isolate-leader,pause-coordinator", "-o", "json")
-	var report verdictReport
-	if err := json.Unmarshal([]byte(out), &report); err != nil {
-		t.Fatalf("exit %d, %v; said:\n%s", code, err, errOut)
+	var dir, out, errOut string
+	code, report := exitIncomplete, verdictReport{}
+	for try := 1; code == exitIncomplete && try <= 3; try++ { // a machine that is busy elsewhere may do too little
+		dir, report = filepath.Join(t.TempDir(), fmt.Sprint("run", try)), verdictReport{}
+		code, out, errOut = execute(t, "", "verify", "chaos", "--for", "1s", "--seed", "1", "--keep", "--dir", dir, "--fault", "kill-leader,isolate-leader,pause-coordinator", "-o", "json")
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatalf("exit %d, %v; said:\n%s", code, err, errOut)
+		}
 	}
 	if code != exitOK || report.Verdict != "passed" || report.Seed != 1 || report.Figures.Faults["isolate-leader"] == 0 {
 		t.Errorf("exit %d, %+v\n%s", code, report, errOut)
