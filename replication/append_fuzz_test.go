@@ -23,7 +23,7 @@ var (
 // soloEvery is how often a bubble has one voter instead of three.
 const soloEvery = 5
 
-// fuzzTime is how long the append fuzz runs: 60 s in CI, a few otherwise.
+// fuzzTime is how long the append fuzz runs.
 func fuzzTime() time.Duration {
 	if s, err := strconv.Atoi(os.Getenv("ONCELOG_FUZZ_SECONDS")); err == nil {
 		return time.Duration(s) * time.Second
