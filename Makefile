@@ -21,7 +21,7 @@ build: ## the binary, in bin/: static, which also starts some milliseconds soone
 test: ## everything that needs no network and no other program
 	$(GO) test -shuffle=on -timeout 10m ./...
 
-race: export ONCELOG_FUZZ_SECONDS = 3
+race: export ONCELOG_FUZZ_SECONDS = 10
 race: ## the packages with goroutines, under the race detector
 	$(GO) test -race -short -timeout 15m $(RACE)
 

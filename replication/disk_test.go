@@ -291,6 +291,29 @@ func TestRestartAboveTheBoundary(t *testing.T) {
 	})
 }
 
+// The log start is only ever raised to what is committed, so a replica that starts
+// knows that much before any leader tells it; its boundary may lie further back.
+func TestReopenedReplicaIsCommittedUpToItsStart(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster, lead *Partition) {
+		for range 3 {
+			mustAppend(t, lead, Append{Batch: plainBatch(4), Acks: -1})
+		}
+		if low, err := lead.DeleteRecords(t.Context(), 6); err != nil || low != 6 {
+			t.Fatalf("delete records: %d, %v", low, err)
+		}
+		for _, id := range c.members {
+			c.stop(id)
+		}
+		if err := c.start(1); err != nil {
+			t.Fatal(err)
+		}
+		p := c.partition(1)
+		if p.StartOffset() != 6 || p.HighWatermark() != 6 || p.LastStableOffset() != 6 {
+			t.Errorf("start %d, last stable offset %d, high watermark %d, want 6", p.StartOffset(), p.LastStableOffset(), p.HighWatermark())
+		}
+	})
+}
+
 // A leader costs four goroutines (see group), and none is left after Close.
 func TestGoroutinesPerGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

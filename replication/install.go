@@ -102,10 +102,14 @@ func (t *transport) stage(ctx context.Context, r *mesh.Install) error {
 	}); err != nil {
 		return err
 	}
+	b := snapshot.Boundary
+	if max(b.Term, r.LastLogTerm) > max(r.Term, t.term()) {
+		return fmt.Errorf("snapshot of term %d, the leader that sends it is of term %d", max(b.Term, r.LastLogTerm), r.Term) // see checkTerms
+	}
 	if !snapshot.HasFiles() {
 		return nil
 	}
-	if b := snapshot.Boundary; b.Index != r.LastLogIndex || b.Term != r.LastLogTerm {
+	if b.Index != r.LastLogIndex || b.Term != r.LastLogTerm {
 		return fmt.Errorf("snapshot of index %d, term %d: its content is of index %d, term %d", r.LastLogIndex, r.LastLogTerm, b.Index, b.Term)
 	}
 	from, ok := nodeOf(raft.ServerID(r.ID))

@@ -250,8 +250,9 @@ func TestSnapshotThatIsNone(t *testing.T) {
 		inside := installOf(broken, 1000, 9, g.raft.CurrentTerm())
 		inside.Configuration = snapshot.Boundary.Configuration
 		for want, install := range map[string]*mesh.Install{
-			"cannot be read": strange, "group cannot be read": inside,
-			"checksum": damaged, "want at most": large, "its content is of index": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
+			"the leader that sends it is of term": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
+			"cannot be read":                      strange, "group cannot be read": inside,
+			"checksum": damaged, "want at most": large, "its content is of index": installOf(snapshot, 1000, snapshot.Boundary.Term, g.raft.CurrentTerm()),
 		} {
 			before := p.Log().LastIndex()
 			if _, err := g.transport.receive(install)(t.Context()); err == nil || !strings.Contains(err.Error(), want) {

@@ -3,10 +3,12 @@ package replication
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -89,6 +91,30 @@ func TestFollowersLearnTheLeaderAndTheHighWatermark(t *testing.T) {
 				t.Errorf("append on a follower: %v", err)
 			}
 		}
+	})
+}
+
+// A deposed leader may still send, in its own term, what its successor has put in
+// its log. A follower that has not stored that newer term stores none of it.
+func TestEntriesNewerThanTheirLeaderAreRefused(t *testing.T) {
+	inCluster(t, func(t *testing.T, c *cluster, lead *Partition) {
+		mustAppend(t, lead, Append{Batch: plainBatch(1), Acks: -1})
+		time.Sleep(5 * time.Second)
+		p := c.partition(2)
+		g := p.group.Load()
+		last, term := p.Log().LastIndex(), g.raft.CurrentTerm()
+		request := &raft.AppendEntriesRequest{
+			RPCHeader: raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(serverID(1)), Addr: []byte(serverAddress(1))},
+			Term:      term, PrevLogEntry: last, PrevLogTerm: p.Log().LastTerm(),
+			Entries: []*raft.Log{{Index: last + 1, Term: term + 1, Type: raft.LogNoop}},
+		}
+		if _, err := g.transport.receive(request)(t.Context()); err == nil || !strings.Contains(err.Error(), "the leader that sends it") {
+			t.Errorf("answered with %v, want a refusal", err)
+		}
+		if p.Log().LastIndex() != last {
+			t.Errorf("log ends at index %d, want %d", p.Log().LastIndex(), last)
+		}
+		mustAppend(t, lead, Append{Batch: plainBatch(1), Acks: -1})
 	})
 }
 

@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/raft"
@@ -14,7 +15,7 @@ import (
 func (t *transport) receive(req any) mesh.Wait {
 	switch r := req.(type) {
 	case *raft.AppendEntriesRequest:
-		if err := checkMembers(r.Entries); err != nil {
+		if err := errors.Join(checkTerms(r), checkMembers(r.Entries)); err != nil {
 			return failed(err)
 		}
 		commit := r.LeaderCommitIndex
@@ -60,6 +61,18 @@ func (t *transport) enqueue(rpc raft.RPC, answer <-chan raft.RPCResponse) mesh.W
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// checkTerms refuses entries newer than the leadership that sends them. A leader
+// that was deposed may send what its successor has already put in its log; stored
+// here in a term that this replica has not stored, it would bar the next start.
+func checkTerms(a *raft.AppendEntriesRequest) error {
+	for _, e := range a.Entries {
+		if e.Term > a.Term {
+			return fmt.Errorf("entry %d is of term %d, the leader that sends it of term %d", e.Index, e.Term, a.Term)
+		}
+	}
+	return nil
 }
 
 // checkMembers refuses a list of members that raft could not read: it panics on one.

@@ -115,11 +115,17 @@ func (o *order) shut(g *group) {
 	o.announce()
 }
 
-// enter makes g the incarnation whose changes count.
+// enter makes g the incarnation whose changes count. All below its log start is
+// committed, whatever its leader tells it later.
 func (o *order) enter(g *group) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.current = g
+	v, start := *o.view.Load(), g.log.StartOffset()
+	if start > v.highWatermark {
+		v.highWatermark, v.lastStable = start, start
+		o.publish(v)
+	}
 }
 
 // rise takes a higher watermark. One of this leadership's own term makes it

@@ -81,9 +81,13 @@ type watermark struct {
 	lastStable    int64
 }
 
-// completed is the watermark of a position, with its last stable offset.
+// completed is the watermark of a position, with its last stable offset. The log
+// start was only ever raised to what is committed, and may lie above the position
+// after a restart or an installed boundary.
 func completed(l *log.Log, index, term uint64, highWatermark int64) watermark {
-	return watermark{index: index, term: term, highWatermark: highWatermark, lastStable: l.LastStableOffset(highWatermark)}
+	highWatermark = max(highWatermark, l.StartOffset())
+	lastStable := l.LastStableOffset(highWatermark)
+	return watermark{index: index, term: term, highWatermark: highWatermark, lastStable: min(lastStable, highWatermark)} // the start may just have risen
 }
 
 // submit queues q and, when nobody holds the turn, leads the next round.
