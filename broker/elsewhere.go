@@ -76,11 +76,11 @@ func (b *Broker) elsewhere(ctx context.Context, topics ...*topic) map[replicatio
 	return found
 }
 
-// holders lists the replicas, those last that are only coming and may know of no
-// leader yet.
+// holders lists the replicas, those last that are only coming, or coming back, and
+// may know of no leader yet.
 func holders(p *cluster.Partition) []int32 {
-	coming := func(id int32) bool { return slices.Contains(p.Adding, id) }
-	return slices.Concat(slices.DeleteFunc(slices.Clone(p.Replicas), coming), p.Adding)
+	coming := slices.Concat(p.Returning, p.Adding)
+	return slices.Concat(slices.DeleteFunc(slices.Clone(p.Replicas), func(id int32) bool { return slices.Contains(coming, id) }), coming)
 }
 
 // peerStatesHere answers elsewhere on another node.

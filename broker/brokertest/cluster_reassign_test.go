@@ -130,6 +130,50 @@ func TestReassignPartitions(t *testing.T) {
 	})
 }
 
+// A replica that is to go and is wanted again has a vote in the end, though it was
+// taken already and the controller, which waits for another partition's leader, has
+// not written so yet.
+func TestReplicasThatAreWantedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := brokertest.StartCluster(t, 4, brokertest.Options{})
+		controller := metadataOf(t, c, 1).Controller
+		client := clusterClient(t, c, kgo.SeedBrokers(c.Addresses()[controller-1]))
+		if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 2, 1, nil, "orders"); err != nil {
+			t.Fatal(err)
+		}
+		away, stays, goes := controller%4+1, (controller+1)%4+1, (controller+2)%4+1
+		ask := func(targets map[int32][]int32) {
+			t.Helper()
+			var req kadm.AlterPartitionAssignmentsReq
+			for p, replicas := range targets {
+				req.Assign("orders", p, replicas)
+			}
+			answers, err := kadm.NewClient(client).AlterPartitionAssignments(t.Context(), req)
+			if err := errors.Join(err, answers.Error()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for wait := 100 * time.Millisecond; wait < 2*time.Second; wait += 100 * time.Millisecond {
+			reassign(t, client, "orders", map[int32][]int32{0: {away}, 1: {stays, controller, goes}})
+			time.Sleep(3 * time.Second) // every broker is heard and every leader is known
+			cutOff(c, away)
+			ask(map[int32][]int32{0: {away, controller}, 1: {stays, controller}})
+			time.Sleep(wait)
+			ask(map[int32][]int32{1: {goes, stays, controller}})
+			for other := range int32(4) {
+				c.Network.Heal(brokertest.HostName(away), brokertest.HostName(other+1))
+				c.Network.Heal(brokertest.HostName(other+1), brokertest.HostName(away))
+			}
+			awaitStill(t, client)
+			time.Sleep(2 * time.Second)
+			got := metadataOf(t, c, goes).Topics["orders"].Partitions[1]
+			if len(got.ISR) != 3 || got.Leader < 0 {
+				t.Fatalf("wanted again after %v: replicas %v, in sync %v, leader %d by node %d; want all three in sync", wait, got.Replicas, got.ISR, got.Leader, goes)
+			}
+		}
+	})
+}
+
 // What a client may ask for, and what it is told.
 func TestReassignmentsThatAreRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -68,6 +68,9 @@ type Partition struct {
 	// partition is reassigned (KIP-455).
 	Adding   []int32 `json:"adding,omitempty"`
 	Removing []int32 `json:"removing,omitempty"`
+	// Returning are those that were to go, and by a later wish are not. Their votes
+	// may be gone, so it takes a change of the group until they are back.
+	Returning []int32 `json:"returning,omitempty"`
 	// Founders are the replicas that make the group, where they are others than
 	// Replicas; Founded says that it is made.
 	Founders []int32 `json:"founders,omitempty"`

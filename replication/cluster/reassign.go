@@ -14,7 +14,9 @@ import (
 // Replicas hold the partition.
 
 // Moving says whether a reassignment of the partition is under way.
-func (p *Partition) Moving() bool { return len(p.Adding) > 0 || len(p.Removing) > 0 }
+func (p *Partition) Moving() bool {
+	return len(p.Adding) > 0 || len(p.Removing) > 0 || len(p.Returning) > 0
+}
 
 // Target is the replicas that there are to be: those that do not go.
 func (p *Partition) Target() []int32 { return without(p.Replicas, p.Removing) }
@@ -36,6 +38,11 @@ func (p *Partition) FoundedBy() []int32 {
 // without is a new list: from without those of the other.
 func without(from, gone []int32) []int32 {
 	return slices.DeleteFunc(slices.Clone(from), func(id int32) bool { return slices.Contains(gone, id) })
+}
+
+// both is a new list: those that are in one and in the other.
+func both(one, other []int32) []int32 {
+	return slices.DeleteFunc(slices.Clone(one), func(id int32) bool { return !slices.Contains(other, id) })
 }
 
 // A Move asks for other replicas of a partition, the preferred leader first; no
@@ -139,6 +146,8 @@ func decideMove(img *Image, p Partition, m Move, sameFactor bool) (Partition, er
 	slices.Sort(next.Removing)
 	next.Adding = without(want, before)
 	slices.Sort(next.Adding)
+	next.Returning = both(want, slices.Concat(p.Removing, p.Returning))
+	slices.Sort(next.Returning)
 	next.Replicas = slices.Concat(want, next.Removing)
 	return next, nil
 }
@@ -175,7 +184,7 @@ func decideMoved(img *Image, found moved) []command {
 		case len(f.Voters) == 0 && !p.Founded:
 			p.Founded, p.Founders = true, nil
 		case len(f.Voters) > 0 && p.Founded && p.Moving() && sameNodes(f.Voters, p.Target()):
-			p.Replicas, p.Adding, p.Removing = p.Target(), nil, nil
+			p.Replicas, p.Adding, p.Removing, p.Returning = p.Target(), nil, nil, nil
 		default:
 			continue
 		}

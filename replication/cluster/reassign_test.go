@@ -36,9 +36,17 @@ func TestDecideMove(t *testing.T) {
 		{"fewer", settled, []int32{2}, false, Partition{Replicas: []int32{2, 1, 3}, Removing: []int32{1, 3}, Founded: true}, nil},
 		{"more", settled, []int32{1, 2, 3, 4, 5}, false, Partition{Replicas: []int32{1, 2, 3, 4, 5}, Adding: []int32{4, 5}, Founded: true}, nil},
 		{"another wish before the first is fulfilled", moving, []int32{2, 4, 1}, true,
-			Partition{Replicas: []int32{2, 4, 1, 3, 5}, Adding: []int32{4}, Removing: []int32{3, 5}, Founded: true}, nil},
+			Partition{Replicas: []int32{2, 4, 1, 3, 5}, Adding: []int32{4}, Removing: []int32{3, 5}, Returning: []int32{1}, Founded: true}, nil},
 		{"a cancelled one goes back", moving, nil, true,
-			Partition{Replicas: []int32{2, 1, 3, 4, 5}, Removing: []int32{4, 5}, Founded: true}, nil},
+			Partition{Replicas: []int32{2, 1, 3, 4, 5}, Removing: []int32{4, 5}, Returning: []int32{1, 3}, Founded: true}, nil},
+		{"one that only takes replicas off is cancelled", Partition{Replicas: []int32{3, 2, 1}, Removing: []int32{1}, Founded: true}, nil, true,
+			Partition{Replicas: []int32{3, 2, 1}, Returning: []int32{1}, Founded: true}, nil},
+		{"all are wanted again", Partition{Replicas: []int32{3, 2, 1}, Removing: []int32{1}, Founded: true}, []int32{3, 1, 2}, false,
+			Partition{Replicas: []int32{3, 1, 2}, Returning: []int32{1}, Founded: true}, nil},
+		{"and in another order, before they are there", Partition{Replicas: []int32{3, 1, 2}, Returning: []int32{1}, Founded: true}, []int32{1, 2, 3}, false,
+			Partition{Replicas: []int32{1, 2, 3}, Returning: []int32{1}, Founded: true}, nil},
+		{"and then not", Partition{Replicas: []int32{3, 1, 2}, Returning: []int32{1}, Founded: true}, []int32{2, 3}, false,
+			Partition{Replicas: []int32{2, 3, 1}, Removing: []int32{1}, Founded: true}, nil},
 		{"nothing to cancel", settled, nil, false, settled, kerr.NoReassignmentInProgress},
 		{"no replicas", settled, []int32{}, false, settled, kerr.InvalidReplicaAssignment},
 		{"a broker twice", settled, []int32{1, 1}, false, settled, kerr.InvalidReplicaAssignment},
@@ -56,7 +64,7 @@ func TestDecideMove(t *testing.T) {
 func sameRecord(a, b Partition) bool {
 	for _, p := range []*Partition{&a, &b} {
 		p.Since = 0
-		for _, list := range []*[]int32{&p.Replicas, &p.Adding, &p.Removing, &p.Founders} {
+		for _, list := range []*[]int32{&p.Replicas, &p.Adding, &p.Removing, &p.Returning, &p.Founders} {
 			if len(*list) == 0 {
 				*list = nil
 			}
@@ -81,7 +89,7 @@ func TestDecideMoves(t *testing.T) {
 	}
 	dirty := map[part]struct{}{}
 	img.apply(commands[0], 9, dirty)
-	if got, want := img.ids[UUID{7}].Partitions[1], (Partition{ID: 1, Replicas: []int32{2, 3, 4, 5}, Removing: []int32{4, 5}, Founders: []int32{2, 3}}); !sameRecord(got, want) || len(dirty) != 1 {
+	if got, want := img.ids[UUID{7}].Partitions[1], (Partition{ID: 1, Replicas: []int32{2, 3, 4, 5}, Removing: []int32{4, 5}, Returning: []int32{2, 3}, Founders: []int32{2, 3}}); !sameRecord(got, want) || len(dirty) != 1 {
 		t.Errorf("%+v, %d parts to be saved; want %+v, 1", got, len(dirty), want)
 	}
 }
@@ -102,6 +110,7 @@ func TestDecideMoved(t *testing.T) {
 		{"and once only", founded, nil, founded},
 		{"voters before the group was found", moving, []int32{4, 2}, moving},
 		{"voters as wanted", founded, []int32{4, 2}, Partition{Replicas: []int32{2, 4}, Founded: true}},
+		{"voters of whom one came back", Partition{Replicas: []int32{1, 2}, Returning: []int32{1}, Founded: true}, []int32{2, 1}, Partition{Replicas: []int32{1, 2}, Founded: true}},
 		{"voters as they were wanted before", founded, []int32{2, 3}, founded},
 		{"nothing moves", Partition{Replicas: []int32{1, 2}, Founded: true}, []int32{1, 2}, Partition{Replicas: []int32{1, 2}, Founded: true}},
 	} {

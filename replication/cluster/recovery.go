@@ -69,7 +69,7 @@ func decideRecovery(img *Image, want recoveryWant) ([]command, error) {
 		next.Founded, next.Founders = true, nil
 		next.Adding = without(target, []int32{r.Survivor})
 		slices.Sort(next.Adding)
-		next.Removing = without([]int32{r.Survivor}, target)
+		next.Removing, next.Returning = without([]int32{r.Survivor}, target), nil
 		next.Replicas = slices.Concat(target, next.Removing)
 	}
 	next.Recovery = &r
