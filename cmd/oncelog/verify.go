@@ -110,7 +110,8 @@ func (a *app) printVerdict(r verdictReport) {
 		fmt.Fprintf(a.out, "skipped    %s: the brokers do not offer it\n", strings.Join(r.Skipped, ", "))
 	}
 	fmt.Fprintf(a.out, "clients    %d killed, %d zombies, %d late copies of requests, %d lost answers\n", f.ClientKills, f.Zombies, f.LateCopies, f.LostAnswers)
-	fmt.Fprintf(a.out, "recovery   %v at most from everything well to the next acknowledgement\n", f.Recovery.Round(time.Millisecond))
+	fmt.Fprintf(a.out, "recovery   %v at most from everything well to the next acknowledgement, %v to that of the last partition\n",
+		f.Recovery.Round(time.Millisecond), f.RecoveryOfEach.Round(time.Millisecond))
 	for _, missed := range r.Missed {
 		fmt.Fprintf(a.out, "missed     %s\n", missed)
 	}

@@ -27,9 +27,10 @@ const (
 
 // How long things may take once everything is well.
 const (
-	serving  = 30 * time.Second // until a broker that was started serves
-	recovery = 10 * time.Second // until a record is acknowledged
-	progress = time.Minute      // until clients achieved what a round demands
+	serving        = 30 * time.Second // until a broker that was started serves
+	recovery       = 10 * time.Second // until a record is acknowledged
+	recoveryOfEach = 30 * time.Second // until one is in each partition
+	progress       = time.Minute      // until clients achieved what a round demands
 )
 
 // Options of a nemesis.
@@ -133,19 +134,19 @@ func (n *Nemesis) round(ctx context.Context, number int, f fault) error {
 	return nil
 }
 
-// await waits until clients were told enough that is new, and then for a moment
-// that nothing leads up to.
+// await waits until clients were told enough that is new, something of each
+// partition, and then for a moment that nothing leads up to.
 func (n *Nemesis) await(ctx context.Context) error {
 	before, more := n.recorder.Tally(), n.random.IntN(1000)
 	waiting, cancel := context.WithTimeout(ctx, progress)
 	defer cancel()
 	err := n.recorder.Await(waiting, func(t verify.Tally) bool {
-		return t.Acked >= before.Acked+RoundAcked && t.Ended >= before.Ended+RoundEnded && t.Events >= before.Events+more
+		return t.Acked >= before.Acked+RoundAcked && t.Ended >= before.Ended+RoundEnded && t.Events >= before.Events+more && t.Served == t.Written
 	})
 	if err != nil && ctx.Err() == nil {
 		now := n.recorder.Tally()
-		return fmt.Errorf("only %d acknowledged records and %d ended transactions in %v with all brokers well, want %d and %d",
-			now.Acked-before.Acked, now.Ended-before.Ended, progress, RoundAcked, RoundEnded)
+		return fmt.Errorf("only %d acknowledged records, in %d partitions, and %d ended transactions in %v with all brokers well, want %d, in %d, and %d",
+			now.Acked-before.Acked, now.Served, now.Ended-before.Ended, progress, RoundAcked, now.Written, RoundEnded)
 	}
 	return err
 }
@@ -188,7 +189,7 @@ func (n *Nemesis) heal(ctx context.Context) error {
 	if err := n.revive(ctx, ended...); err != nil {
 		return err
 	}
-	n.recorder.Add(verify.Event{Kind: verify.Healed, Within: recovery})
+	n.recorder.Add(verify.Event{Kind: verify.Healed, Within: recovery, Each: recoveryOfEach})
 	return nil
 }
 

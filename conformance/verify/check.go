@@ -44,7 +44,8 @@ type Figures struct {
 	Faults                                        map[string]int // how often each was done
 	ClientKills, Zombies, LateCopies, LostAnswers int
 
-	Recovery time.Duration // the longest from everything being well to the next acknowledgement
+	Recovery       time.Duration // the longest from everything being well to the next acknowledgement
+	RecoveryOfEach time.Duration // the longest to the next one in a partition, of all partitions
 }
 
 // A Verdict is what Judge says of a history. A run passes with no anomaly and

@@ -275,13 +275,19 @@ func hanging(x *index) (found []Anomaly) {
 	return found
 }
 
-// progress wants an acknowledgement soon after everything was well again:
-// no-progress.
+// progress wants an acknowledgement soon after everything was well again, and one
+// in each partition somewhat later: no-progress.
 func progress(x *index) (found []Anomaly) {
 	for _, r := range recoveries(x.history) {
 		if e := &x.history[r.at]; r.took > e.Within {
 			found = append(found, Anomaly{"no-progress", fmt.Sprintf("nothing was acknowledged for %v after everything was well again, want %v at most (acknowledged in the end: %v)",
 				r.took.Round(time.Millisecond), e.Within, r.acked), r.at})
+		}
+	}
+	for _, r := range recoveriesOfEach(x.history) {
+		if e := &x.history[r.at]; e.Each > 0 && r.took > e.Each {
+			found = append(found, Anomaly{"no-progress", fmt.Sprintf("nothing was acknowledged in %v for %v after everything was well again, want %v at most (acknowledged in the end: %v)",
+				r.of, r.took.Round(time.Millisecond), e.Each, r.acked), r.at})
 		}
 	}
 	return found

@@ -9,7 +9,7 @@ import (
 
 // figuresOf counts what a history achieved.
 func figuresOf(h History) Figures {
-	f := Figures{Events: len(h), Faults: make(map[string]int), Recovery: longest(recoveries(h))}
+	f := Figures{Events: len(h), Faults: make(map[string]int), Recovery: longest(recoveries(h)), RecoveryOfEach: longest(recoveriesOfEach(h))}
 	ends := make(map[string]int) // 1: asked for, 2: known
 	for i := range h {
 		e := &h[i]
@@ -127,7 +127,8 @@ func missed(h History, f Floors, got Figures) []string {
 // A recovery is how long it took from everything being well to the next
 // acknowledgement, or to whatever ended the wait.
 type recovery struct {
-	at    int // position of the Healed event
+	of    partition // in which; of recoveries: any
+	at    int       // position of the Healed event
 	took  time.Duration
 	acked bool
 }
@@ -142,10 +143,42 @@ func recoveries(h History) (all []recovery) {
 		case e.Kind == Healed:
 			open = i
 		case open >= 0 && (e.Kind == Ack || e.Kind == Fault || i == len(h)-1):
-			all = append(all, recovery{open, e.At - h[open].At, e.Kind == Ack})
+			all = append(all, recovery{at: open, took: e.At - h[open].At, acked: e.Kind == Ack})
 			open = -1
 		}
 	}
+	return all
+}
+
+// recoveriesOfEach lists those of each partition that was written to before. A
+// fault, or that the clients left, ends the wait of those that are not there yet.
+func recoveriesOfEach(h History) (all []recovery) {
+	healed, written, waiting := 0, map[partition]bool{}, map[partition]bool{}
+	note := func(of partition, i int, acked bool) {
+		all = append(all, recovery{of: of, at: healed, took: h[i].At - h[healed].At, acked: acked})
+		delete(waiting, of)
+	}
+	giveUp := func(i int) {
+		for _, of := range partitions(waiting) {
+			note(of, i, false)
+		}
+	}
+	for i := range h {
+		switch e := &h[i]; e.Kind {
+		case Send:
+			written[e.partition()] = true
+		case Ack:
+			if waiting[e.partition()] {
+				note(e.partition(), i, true)
+			}
+		case Fault, Left:
+			giveUp(i)
+		case Healed:
+			giveUp(i)
+			healed, waiting = i, maps.Clone(written)
+		}
+	}
+	giveUp(len(h) - 1)
 	return all
 }
 

@@ -44,7 +44,7 @@ const (
 	Fault     Kind = "fault"     // Value begins to be done to Process
 	Mishap    Kind = "mishap"    // Value happened to Process, a client, or to what one said
 	Zombie    Kind = "zombie"    // Process, which was stopped in Txn, goes on; another client has its transactional id since
-	Healed    Kind = "healed"    // everything is as it should be again; Within is when records have to be acknowledged again
+	Healed    Kind = "healed"    // everything is as it should be again; Within is when a record has to be acknowledged again, Each when one of each partition
 )
 
 // What mishaps there are.
@@ -84,6 +84,7 @@ type Event struct {
 	LeaderEpoch   int32         `json:"leader_epoch,omitempty"` // of who answered; 0: not named
 	Start         int64         `json:"start,omitempty"`        // log start offset
 	Within        time.Duration `json:"within,omitempty"`
+	Each          time.Duration `json:"each,omitempty"`
 	Error         string        `json:"error,omitempty"`
 }
 

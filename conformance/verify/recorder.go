@@ -15,6 +15,8 @@ type Tally struct {
 	Read        int // by readers that follow, control records included
 	ReadStable  int // by those of committed data
 	Positions   int // commits of groups without a transaction
+	Written     int // partitions that records were sent to
+	Served      int // of these, where one was acknowledged since all was well again
 }
 
 // A Recorder collects the history of a run. Its methods may be called from any
@@ -25,6 +27,7 @@ type Recorder struct {
 	mu      sync.Mutex
 	history History
 	tally   Tally
+	served  map[partition]bool // of those that were written to
 	waiters map[*waiter]struct{}
 }
 
@@ -36,7 +39,7 @@ type waiter struct {
 
 // NewRecorder begins a history.
 func NewRecorder() *Recorder {
-	return &Recorder{began: time.Now(), waiters: make(map[*waiter]struct{})}
+	return &Recorder{began: time.Now(), served: make(map[partition]bool), waiters: make(map[*waiter]struct{})}
 }
 
 // Add appends an event and sets its time.
@@ -57,8 +60,22 @@ func (r *Recorder) Add(e Event) {
 func (r *Recorder) count(e *Event) {
 	r.tally.Events++
 	switch e.Kind {
+	case Send:
+		if _, known := r.served[e.partition()]; !known {
+			r.served[e.partition()] = false
+			r.tally.Written++
+		}
 	case Ack:
 		r.tally.Acked++
+		if !r.served[e.partition()] {
+			r.served[e.partition()] = true
+			r.tally.Served++
+		}
+	case Healed:
+		for p := range r.served {
+			r.served[p] = false
+		}
+		r.tally.Served = 0
 	case Ended:
 		r.tally.Ended++
 	case Read:

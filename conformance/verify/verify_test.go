@@ -226,6 +226,9 @@ func TestBentHistoriesAreFound(t *testing.T) {
 		{"an acknowledgement comes late", "no-progress", append(slices.Clone(h),
 			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second}, Event{Kind: Send, Value: "z", Topic: "plain", At: 5 * time.Second},
 			Event{Kind: Ack, Value: "z", Topic: "plain", At: 7 * time.Second})},
+		{"one partition is not served again", "no-progress", append(slices.Clone(h),
+			Event{Kind: Healed, At: 5 * time.Second, Within: 9 * time.Second, Each: time.Second}, Event{Kind: Send, Value: "z", Topic: "plain", At: 5 * time.Second},
+			Event{Kind: Ack, Value: "z", Topic: "plain", At: 5 * time.Second}, Event{Kind: Round, At: 7 * time.Second})},
 		{"made twice", "etl-duplicate", h.also(0, of(View, "made#0"), func(e *Event) { e.Offset = 3 })},
 		{"made from nothing", "etl-phantom", h.change(0, of(View, "made#0"), func(e *Event) { e.Source = "z" })},
 		{"never made, and passed over", "etl-lost", h.drop(of(View, "made#0"))},
@@ -257,7 +260,7 @@ func TestWhatIsNoAnomaly(t *testing.T) {
 			leave(h.find(0, func(e *Event) bool { return e.Kind == Round })),
 		"a record whose producer was never told": h.drop(of(Ack, "b")),
 		"a fault that comes soon after the last": append(slices.Clone(h),
-			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second}, Event{Kind: Fault, Value: "kill", At: 5 * time.Second}, Event{Kind: Round, At: 9 * time.Second}),
+			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second, Each: time.Second}, Event{Kind: Fault, Value: "kill", At: 5 * time.Second}, Event{Kind: Round, At: 9 * time.Second}),
 	} {
 		for _, a := range Check(bent) {
 			t.Errorf("%s: %v", name, a)
