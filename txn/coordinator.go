@@ -121,6 +121,7 @@ func (c *Coordinator) Close() {
 	for _, p := range all {
 		p.close()
 	}
+	c.ids.close()
 }
 
 // Partition is the partition of __transaction_state that holds a transactional id.

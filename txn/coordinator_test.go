@@ -100,6 +100,47 @@ func TestNoBlockOfProducerIDs(t *testing.T) {
 	})
 }
 
+// The next block is there before the present one is used up, so that a controller
+// which goes away is not missed at once.
+func TestBlocksOfProducerIDsAreFetchedAhead(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, w *world) {
+		for i := range int64(6) {
+			if i == 3 {
+				w.ids.set(fmt.Errorf("no controller: %w", kerr.NotController), nil)
+			}
+			if p, err := w.c.NewProducerID(t.Context()); err != nil || p.ID != 1000+i {
+				t.Errorf("id %d: %v, %v", i, p, err)
+			}
+			synctest.Wait()
+		}
+		if p, err := w.c.NewProducerID(t.Context()); !errors.Is(err, kerr.CoordinatorLoadInProgress) {
+			t.Errorf("beyond both blocks: %v, %v", p, err)
+		}
+	})
+}
+
+// Whoever asks while a block is long in coming is told to ask again, soon: its
+// connection answers nothing else meanwhile. The block is not lost by that.
+func TestWaitForABlockOfProducerIDsIsShort(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, w *world) {
+		held := make(chan struct{})
+		w.ids.set(nil, held)
+		for range 3 {
+			began := time.Now()
+			if p, err := w.c.NewProducerID(t.Context()); !errors.Is(err, kerr.CoordinatorLoadInProgress) {
+				t.Errorf("%v, %v, want COORDINATOR_LOAD_IN_PROGRESS", p, err)
+			}
+			if took := time.Since(began); took != 500*time.Millisecond {
+				t.Errorf("waited %v, want 500ms", took)
+			}
+		}
+		close(held)
+		if p, err := w.c.NewProducerID(t.Context()); err != nil || p.ID != 1000 || w.ids.asked != 1 {
+			t.Errorf("%v, %v after %d questions, want the first id and one question", p, err, w.ids.asked)
+		}
+	})
+}
+
 // A request of the next transaction goes on as soon as the markers are written.
 func TestNextTransactionIsWokenByCompletion(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, w *world) {

@@ -111,12 +111,25 @@ func show(t *Transaction) string {
 
 // fakeIDs grants blocks of three.
 type fakeIDs struct {
-	mu   sync.Mutex
-	next int64
-	fail error
+	mu    sync.Mutex
+	next  int64
+	fail  error
+	asked int
+	held  chan struct{} // not nil: granting waits until it is closed
 }
 
-func (f *fakeIDs) AllocateProducerIDs(context.Context) (int64, int32, error) {
+func (f *fakeIDs) AllocateProducerIDs(ctx context.Context) (int64, int32, error) {
+	f.mu.Lock()
+	f.asked++
+	held := f.held
+	f.mu.Unlock()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return 0, 0, ctx.Err()
+		}
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.fail != nil {
@@ -124,6 +137,13 @@ func (f *fakeIDs) AllocateProducerIDs(context.Context) (int64, int32, error) {
 	}
 	f.next += 3
 	return f.next - 3, 3, nil
+}
+
+// set changes what it does from now on.
+func (f *fakeIDs) set(fail error, held chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail, f.held = fail, held
 }
 
 // fakeMarkers notes the markers it is asked to write.

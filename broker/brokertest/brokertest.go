@@ -6,6 +6,12 @@
 // instant: start the broker and the clients in the bubble. Tests may run in
 // parallel; each broker is alone. When the test ends the broker is closed and
 // no goroutine of it is left.
+//
+// In a bubble time stands still for ever if one goroutine waits for a mutex while
+// its holder waits for a timer. Clients do that: franz-go asks for its producer id
+// under a mutex, and rests there when it has to ask again. A test that breaks
+// brokers before the client produces has the id asked for first, by
+// kgo.Client.ProducerID.
 package brokertest
 
 import (

@@ -1,6 +1,7 @@
 package brokertest_test
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,46 @@ func TestStaleLeaderCallsNoOffsetOutOfRange(t *testing.T) {
 		}
 		if got := resp.(*kmsg.OffsetForLeaderEpochResponse).Topics[0].Partitions[0]; got.ErrorCode != kerr.NotLeaderForPartition.Code {
 			t.Errorf("end of an epoch: error code %d, offset %d, want NOT_LEADER_OR_FOLLOWER", got.ErrorCode, got.EndOffset)
+		}
+	})
+}
+
+// A broker that is cut off from the controller gives the producer ids it has, and
+// then has its clients ask again soon, at another broker.
+func TestABrokerThatIsCutOffGivesProducerIDs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := brokertest.StartCluster(t, 3, brokertest.Options{})
+		client := clusterClient(t, c, kgo.SeedBrokers(c.Addresses()[0]), kgo.RequestRetries(0))
+		ask := func() (int64, error) {
+			resp, err := client.SeedBrokers()[0].Request(t.Context(), kmsg.NewPtrInitProducerIDRequest())
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer := resp.(*kmsg.InitProducerIDResponse)
+			return answer.ProducerID, kerr.ErrorForCode(answer.ErrorCode)
+		}
+		given := map[int64]bool{}
+		draw := func(n int) {
+			t.Helper()
+			for range n {
+				id, err := ask()
+				if err != nil || given[id] {
+					t.Fatalf("id %d after %d others: %v, given before: %v", id, len(given), err, given[id])
+				}
+				given[id] = true
+			}
+		}
+		draw(900)
+		time.Sleep(time.Second)
+		cutOff(c, 1)
+		time.Sleep(10 * time.Second)
+		draw(1100)
+		began := time.Now()
+		if id, err := ask(); !errors.Is(err, kerr.CoordinatorLoadInProgress) {
+			t.Errorf("beyond two blocks: id %d, %v, want COORDINATOR_LOAD_IN_PROGRESS", id, err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("the answer took %v, want half a second", took)
 		}
 	})
 }
