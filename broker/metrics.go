@@ -142,6 +142,7 @@ var gauges = []gauge{
 	newGauge("kafka_controller_kafkacontroller_globaltopiccount", "Topics of the cluster.", func(b *Broker) float64 { return float64(len(b.image().Topics())) }),
 	newGauge("oncelog_connections", "Open client connections.", func(b *Broker) float64 { return float64(b.server.connections()) }),
 	newGauge("oncelog_fetch_sessions", "Incremental fetch sessions held.", func(b *Broker) float64 { return float64(b.sessions.count()) }),
+	newGauge("oncelog_forgetful_votes", "Replicas here that voted though a power cut or an emptied disk may have taken what they answered for: too few others were left.", func(b *Broker) float64 { return float64(b.node.Forgiven()) }),
 	newGauge("oncelog_ready", "1 when a produce would succeed.", func(b *Broker) float64 {
 		if b.Ready() {
 			return 1

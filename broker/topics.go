@@ -206,7 +206,7 @@ func (t *topics) openPartition(ctx context.Context, one *topic, i int32, config 
 	id := replication.PartitionID{TopicID: one.ID, Partition: i}
 	founders := one.Partitions[i].FoundedBy()
 	p, err := t.b.node.OpenPartition(ctx, replication.Spec{
-		ID: id, Topic: one.Name, Voters: founders, Joins: !slices.Contains(founders, s.nodeID), Log: config,
+		ID: id, Topic: one.Name, Voters: founders, Joins: !slices.Contains(founders, s.nodeID), Existed: !t.b.following.Load() || !t.b.caughtUp, Log: config,
 		Recovery: pastOf(&one.Partitions[i]),
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 type word struct {
 	open   bool   // it has the group open
 	votes  bool   // it would give a vote
+	forgot bool   // it may have forgotten what it answered for
 	leader int32  // who leads by its word, -1: nobody that it hears
 	epoch  int32  // the leader's
 	ready  bool   // it leads itself and serves
@@ -88,9 +89,10 @@ const (
 	askedSize = 16 + 4
 	wordSize  = 1 + 4 + 4 + 8 + 8
 
-	wordOpen  = 1 << 0
-	wordReady = 1 << 1
-	wordVotes = 1 << 2
+	wordOpen   = 1 << 0
+	wordReady  = 1 << 1
+	wordVotes  = 1 << 2
+	wordForgot = 1 << 3
 )
 
 func (w word) put(b []byte) []byte {
@@ -104,6 +106,9 @@ func (w word) put(b []byte) []byte {
 	if w.votes {
 		flags |= wordVotes
 	}
+	if w.forgot {
+		flags |= wordForgot
+	}
 	b = binary.BigEndian.AppendUint32(append(b, flags), uint32(w.leader))
 	b = binary.BigEndian.AppendUint32(b, uint32(w.epoch))
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, w.term), w.index)
@@ -112,7 +117,7 @@ func (w word) put(b []byte) []byte {
 func wordOf(b []byte) word {
 	be := binary.BigEndian
 	return word{
-		open: b[0]&wordOpen != 0, ready: b[0]&wordReady != 0, votes: b[0]&wordVotes != 0,
+		open: b[0]&wordOpen != 0, ready: b[0]&wordReady != 0, votes: b[0]&wordVotes != 0, forgot: b[0]&wordForgot != 0,
 		leader: int32(be.Uint32(b[1:])), epoch: int32(be.Uint32(b[5:])), term: be.Uint64(b[9:]), index: be.Uint64(b[17:]),
 	}
 }
@@ -181,9 +186,9 @@ func (p *Partition) knows(node int32) bool {
 // was elected; a leader whose node this one does not hear is as good as none.
 func (p *Partition) word() word {
 	l, self := p.Leadership(), p.node.cfg.NodeID
-	log := p.Log()
-	votes := p.votes() && !p.group.Load().transport.newcomer.Load()
-	w := word{open: true, votes: votes, leader: l.Leader, epoch: l.Epoch, ready: l.Ready, term: log.LastTerm(), index: log.LastIndex()}
+	g := p.group.Load()
+	log, t := g.log, g.transport
+	w := word{open: true, votes: p.votes() && t.muted() == nil, forgot: t.forgetful.Load(), leader: l.Leader, epoch: l.Epoch, ready: l.Ready, term: log.LastTerm(), index: log.LastIndex()}
 	switch {
 	case p.leads():
 		w.leader = self

@@ -83,6 +83,9 @@ func (d *detector) run(ctx context.Context) {
 func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) bool {
 	var doubted []*Partition
 	for _, p := range d.node.all() {
+		if g := p.group.Load(); g.transport.forgetful.Load() && p.Leadership().Ready {
+			p.task(g.transport.broughtUp) // it was forgiven, and its log is the group's now
+		}
 		if d.doubts(p) {
 			doubted = append(doubted, p)
 		}
@@ -104,9 +107,14 @@ func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) 
 		case v.denied:
 			p.order.doubt(q.believed)
 		}
-		if v.elect {
+		if v.elect || v.forgive {
 			found[p.id] = true
+		}
+		switch {
+		case v.elect:
 			d.stand(p, v.rank, troubles)
+		case v.forgive:
+			d.forgive(p, v.fresh, troubles)
 		}
 	}
 	for id := range troubles {
@@ -157,6 +165,23 @@ func (d *detector) stand(p *Partition, rank int, troubles map[PartitionID]*troub
 	}
 	t.next = now.Add(patience)
 	p.logger.Info("standing for election", "leader_before", p.Leadership().Leader, "rank", rank)
+}
+
+// forgive lets a forgetful replica vote when it has waited long enough. The troubles
+// begin anew with its vote.
+func (d *detector) forgive(p *Partition, fresh bool, troubles map[PartitionID]*trouble) {
+	now := time.Now()
+	t := troubles[p.id]
+	if t == nil {
+		t = &trouble{since: now, rest: minRest}
+		troubles[p.id] = t
+	}
+	if !fresh && now.Before(t.since.Add(forgiveAfter)) {
+		return
+	}
+	delete(troubles, p.id)
+	p.forgive(fresh)
+	d.poke()
 }
 
 // yieldRest is how long a replica that handed over leaves the election to others:

@@ -27,6 +27,7 @@ type fleet struct {
 	faults  map[int32]*vfs.Err // before the disks of running nodes
 	specs   []Spec
 	late    bool // a node that starts opens no partitions
+	existed bool // those that it opens were there before
 	said    lastLines
 }
 
@@ -90,6 +91,7 @@ func (f *fleet) start(id int32) {
 func (f *fleet) openAll(id int32) {
 	f.t.Helper()
 	for _, spec := range f.specs {
+		spec.Existed = f.existed
 		if _, err := f.nodes[id].OpenPartition(context.Background(), spec); err != nil {
 			f.t.Fatal(err)
 		}

@@ -85,7 +85,11 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	g.store = &store{log: l, ledger: book, always: p.sync || n.cfg.Fsync == FsyncAlways, config: &p.config, synced: l.EndOffset(), self: n.cfg.NodeID, fail: fail}
 	g.transport = newTransport(p.id, p.past, n.cfg.NodeID, n.cfg.links, g.store, n.throttle, p.order.recheck)
 	g.snapshots = &snapshots{store: g.store}
-	r, err := raft.NewRaft(n.raftConfig(p), &machine{g: g}, g.store, newStable(n.slots, v, g.store.broken), g.snapshots, g.transport)
+	memory := newStable(n.slots, v, g.store.broken)
+	forgets := p.forgets(v)
+	memory.forget(forgets)
+	g.transport.remember = memory.remember
+	r, err := raft.NewRaft(n.raftConfig(p), &machine{g: g}, g.store, memory, g.snapshots, g.transport)
 	if err != nil {
 		return nil, fmt.Errorf("start raft of %v: %w", p.id, err)
 	}
@@ -97,6 +101,11 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	members := r.GetConfiguration().Configuration()
 	g.store.sole.Store(onlyVoter(members, n.cfg.NodeID))
 	g.transport.newcomer.Store(newcomer(members, n.cfg.NodeID))
+	if g.store.sole.Load() {
+		memory.forget(false) // there is nobody who would know better
+	} else {
+		g.transport.forgetful.Store(forgets)
+	}
 	r.RegisterObserver(raft.NewObserver(nil, false, g.observe))
 	return g, nil
 }

@@ -91,7 +91,7 @@ func (p *Partition) checkTerm(v *slot, l *log.Log) error {
 		return fmt.Errorf("%s knows term %d of %v, its log has entries of term %d: the file is damaged and votes may be lost", slotFileName, term, p.id, l.LastTerm())
 	}
 	p.logger.Warn("slot file was damaged; the term follows from the log", "file", slotFileName, "term", term, "log_term", l.LastTerm())
-	return p.node.slots.put(v, ballot{term: l.LastTerm()})
+	return p.node.slots.put(v, ballot{term: l.LastTerm(), generation: v.value.generation})
 }
 
 // offline ends a group whose disk failed and sees to it that another is

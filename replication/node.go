@@ -103,6 +103,7 @@ type Node struct {
 	tasks    sync.WaitGroup
 	throttle *throttle
 	leaving  atomic.Bool // Handover began: no replica stands for election
+	forgiven atomic.Int64
 	// cleanerBackoff holds the newest change of it until maintenance takes note.
 	cleanerBackoff chan time.Duration
 
@@ -123,7 +124,7 @@ func Open(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("create %s: %w", cfg.Dir, err)
 	}
 	cfg.FS = vfs.ShareDirSync(cfg.FS, cfg.Dir)
-	s, err := openSlots(cfg.FS, cfg.Dir)
+	s, err := openSlots(cfg.FS, cfg.Dir, cfg.Fsync == FsyncAlways)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +136,7 @@ func Open(cfg Config) (*Node, error) {
 	n.detector = newDetector(n)
 	if err := n.openMesh(cfg.Mesh); err != nil {
 		cancel()
-		return nil, errors.Join(err, s.close())
+		return nil, errors.Join(err, s.close(true)) // nothing was written
 	}
 	n.tasks.Go(func() { n.detector.run(ctx) })
 	n.startMaintenance(ctx)
@@ -180,7 +181,7 @@ func (n *Node) OpenPartition(ctx context.Context, spec Spec) (*Partition, error)
 
 func (n *Node) open(spec Spec, busy chan struct{}) (*Partition, error) {
 	p := &Partition{
-		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), joins: spec.Joins || spec.Recovery.givesUp(n.cfg.NodeID), past: spec.Recovery, sync: spec.Sync, prompt: spec.Prompt,
+		node: n, id: spec.ID, topic: spec.Topic, dir: n.folder(spec.ID), voters: slices.Clone(spec.Voters), joins: spec.Joins || spec.Recovery.givesUp(n.cfg.NodeID), existed: spec.Existed, past: spec.Recovery, sync: spec.Sync, prompt: spec.Prompt,
 		logger:  n.cfg.Logger.With("topic", spec.Topic, "partition", spec.ID.Partition),
 		queue:   semaphore.NewWeighted(maxQueuedBytes),
 		closing: make(chan struct{}), reflush: make(chan struct{}, 1),
@@ -289,8 +290,9 @@ func (n *Node) Close(ctx context.Context) error {
 		stopping.Go(func() { errs[i] = p.close(ctx, false) })
 	}
 	stopping.Wait()
+	clean := errors.Join(errs...) == nil && !slices.ContainsFunc(list, func(p *Partition) bool { return p.group.Load().store.failed.Load() })
 	if n.mesh != nil {
 		errs = append(errs, n.mesh.Close())
 	}
-	return errors.Join(append(errs, n.slots.close())...)
+	return errors.Join(append(errs, n.slots.close(clean))...)
 }

@@ -41,6 +41,9 @@ type Spec struct {
 	// Joins says that the group is there already: its leader adds this node (see
 	// AddObserver) and brings the log, which begins empty.
 	Joins bool
+	// Existed says that the partition may have been there before this node started, so
+	// that one of several voters that has nothing of it has lost it (see forgetful.go).
+	Existed bool
 	// Recovery says that the group's majority was given up.
 	Recovery Recovery
 	// Sync has appends synced before they are answered, whatever Config.Fsync says.
@@ -62,18 +65,19 @@ type Leadership struct {
 // Appends go through order; commits move its view. Readers load the view and
 // take no lock. A disk error ends the group, and recover starts another.
 type Partition struct {
-	node   *Node
-	id     PartitionID
-	topic  string
-	dir    string
-	logger *slog.Logger
-	order  order
-	voters []int32             // to begin with; raft's configuration counts
-	joins  bool                // Spec.Joins
-	past   Recovery            // Spec.Recovery
-	sync   bool                // Spec.Sync
-	prompt bool                // Spec.Prompt
-	queue  *semaphore.Weighted // bytes of appends under way
+	node    *Node
+	id      PartitionID
+	topic   string
+	dir     string
+	logger  *slog.Logger
+	order   order
+	voters  []int32             // to begin with; raft's configuration counts
+	joins   bool                // Spec.Joins
+	existed bool                // Spec.Existed
+	past    Recovery            // Spec.Recovery
+	sync    bool                // Spec.Sync
+	prompt  bool                // Spec.Prompt
+	queue   *semaphore.Weighted // bytes of appends under way
 
 	group  atomic.Pointer[group]
 	config atomic.Pointer[log.Config]

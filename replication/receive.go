@@ -20,12 +20,12 @@ func (t *transport) receive(req any) mesh.Wait {
 		}
 		commit := r.LeaderCommitIndex
 		t.limit(r)
-		if t.newcomer.Load() {
+		if t.newcomer.Load() || t.forgetful.Load() {
 			return t.hear(r, t.line(req), commit)
 		}
-	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest:
-		if t.newcomer.Load() {
-			return failed(errNewcomer)
+	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest, *raft.TimeoutNowRequest:
+		if err := t.muted(); err != nil {
+			return failed(err)
 		}
 	case *mesh.Install:
 		return t.install(r)

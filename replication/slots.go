@@ -26,17 +26,19 @@ const (
 	maxCandidate  = 64             // bytes of a candidate's name
 	slotChecksum  = slotCopy - 4
 	slotCandidate = 56
+	slotForgot    = 48
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A ballot is what one group must never forget: its term, its vote, and which
-// generation of the group its log is of.
+// A ballot is what one group must never forget: its term, its vote, which
+// generation of the group its log is of, and that it may have forgotten the rest.
 type ballot struct {
 	term       uint64
 	voteTerm   uint64
 	candidate  string
 	generation uint32 // of the replica's log, see Recovery
+	forgot     bool   // the log may lack what was answered, see forgetful.go
 }
 
 // slots keeps the ballots of all groups of a node in one preallocated file.
@@ -56,6 +58,7 @@ type slots struct {
 	count   int64         // slots the file has room for
 
 	sync *vfs.SharedSync
+	life life // of this process
 }
 
 // A slot is one group's place in the file. Its owner is the only writer.
@@ -67,14 +70,16 @@ type slot struct {
 	value  ballot
 }
 
-// openSlots opens or creates the slot file of dir.
-func openSlots(fsys vfs.FS, dir string) (*slots, error) {
+// openSlots opens or creates the slot file of dir. synced says that from now on
+// nothing is answered that a power cut could take.
+func openSlots(fsys vfs.FS, dir string, synced bool) (*slots, error) {
 	name := filepath.Join(dir, slotFileName)
 	file, err := fsys.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open slot file: %w", err)
 	}
 	s := &slots{file: file, at: make(map[PartitionID]*slot), growing: make(chan struct{}, 1), sync: vfs.NewSharedSync(file.Sync)}
+	s.life = life{state: running, synced: synced, boot: fsys.Boot()}
 	if err := s.load(fsys, dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("slot file %s: %w", name, err), file.Close())
 	}
@@ -115,7 +120,35 @@ func (s *slots) load(fsys vfs.FS, dir string) error {
 		s.at[found.id] = found
 	}
 	s.reclaim()
+	if before, ok := lifeOf(buf); !ok || before.lost(s.life.boot) {
+		if err := s.doubt(buf); err != nil {
+			return err
+		}
+	}
+	s.life.put(buf)
 	return s.renew(buf)
+}
+
+// doubt marks all groups as forgetful, before the file says that this process runs.
+func (s *slots) doubt(content []byte) error {
+	for _, v := range s.at {
+		v.value.forgot = true
+		v.seq++
+		v.copy = 1 - v.copy
+		copy(content[v.at(v.copy):], v.encode())
+	}
+	if err := s.renew(content); err != nil {
+		return err
+	}
+	for _, v := range s.at {
+		copy(content[v.at(1-v.copy):], v.encode())
+	}
+	return nil
+}
+
+// at is where a copy of the slot lies in the file.
+func (v *slot) at(copied int) int64 {
+	return slotHeader + v.number*slotSize + int64(copied)*slotCopy
 }
 
 // renew writes the file as it was read and syncs it: a sync that failed before
@@ -147,6 +180,7 @@ func (s *slots) create(fsys vfs.FS, dir string) error {
 	head := make([]byte, slotHeader+slotGrow)
 	copy(head, slotMagic)
 	binary.BigEndian.PutUint32(head[4:], slotVersion)
+	s.life.put(head)
 	if _, err := s.file.WriteAt(head, 0); err != nil {
 		return err
 	}
@@ -174,6 +208,7 @@ func newest(pair []byte) (*slot, bool) {
 			term:      binary.BigEndian.Uint64(c[8:]),
 			voteTerm:  binary.BigEndian.Uint64(c[16:]),
 			candidate: string(c[slotCandidate : slotCandidate+n]), generation: binary.BigEndian.Uint32(c[44:]),
+			forgot: c[slotForgot] != 0,
 		}}
 		copy(v.id.TopicID[:], c[24:40])
 		v.id.Partition = int32(binary.BigEndian.Uint32(c[40:]))
@@ -190,6 +225,9 @@ func (v *slot) encode() []byte {
 	copy(c[24:40], v.id.TopicID[:])
 	binary.BigEndian.PutUint32(c[40:], uint32(v.id.Partition))
 	binary.BigEndian.PutUint32(c[44:], v.value.generation)
+	if v.value.forgot {
+		c[slotForgot] = 1
+	}
 	c[52] = byte(len(v.value.candidate))
 	copy(c[slotCandidate:], v.value.candidate)
 	binary.BigEndian.PutUint32(c[slotChecksum:], crc32.Checksum(c[:slotChecksum], castagnoli))
@@ -253,8 +291,7 @@ func (s *slots) put(v *slot, b ballot) error {
 	}
 	v.seq++
 	next := slot{number: v.number, seq: v.seq, copy: 1 - v.copy, id: v.id, value: b}
-	at := slotHeader + v.number*slotSize + int64(next.copy)*slotCopy
-	if _, err := s.file.WriteAt(next.encode(), at); err != nil {
+	if _, err := s.file.WriteAt(next.encode(), next.at(next.copy)); err != nil {
 		return fmt.Errorf("write slot %d: %w", v.number, err)
 	}
 	if err := s.sync.Do(); err != nil {
@@ -268,8 +305,7 @@ func (s *slots) put(v *slot, b ballot) error {
 // changes on the disk later does not bring an older ballot back. It is lasting
 // with the next sync; until then the promised copy stands alone.
 func (s *slots) mirror(v *slot) error {
-	at := slotHeader + v.number*slotSize + int64(1-v.copy)*slotCopy
-	if _, err := s.file.WriteAt(v.encode(), at); err != nil {
+	if _, err := s.file.WriteAt(v.encode(), v.at(1-v.copy)); err != nil {
 		return fmt.Errorf("write slot %d again: %w", v.number, err)
 	}
 	return nil
@@ -296,10 +332,20 @@ func (s *slots) release(id PartitionID) error {
 	return nil
 }
 
-func (s *slots) close() error {
+// close ends the use of the file. clean says that all logs are on the disk.
+func (s *slots) close(clean bool) error {
 	s.mu.Lock()
 	clear(s.at)
 	s.free = slices.Clip(s.free[:0])
 	s.mu.Unlock()
-	return errors.Join(s.file.Sync(), s.file.Close())
+	err := s.file.Sync()
+	if clean && err == nil {
+		s.life.state = stopped
+		head := make([]byte, slotHeader)
+		s.life.put(head)
+		if _, err = s.file.WriteAt(head[lifeAt:lifeEnd], lifeAt); err == nil {
+			err = s.file.Sync()
+		}
+	}
+	return errors.Join(err, s.file.Close())
 }

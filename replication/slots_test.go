@@ -21,7 +21,7 @@ func mustSlots(t *testing.T, disk vfs.FS) *slots {
 	if err := errors.Join(disk.MkdirAll("data", 0o755), disk.SyncDir(".")); err != nil {
 		t.Fatal(err)
 	}
-	s, err := openSlots(disk, "data")
+	s, err := openSlots(disk, "data", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestSlotsKeepBallots(t *testing.T) {
 			mustPut(t, s, v, ballot{term: term, voteTerm: term, candidate: fmt.Sprint(n)})
 		}
 	}
-	if err := s.close(); err != nil {
+	if err := s.close(true); err != nil {
 		t.Fatal(err)
 	}
 	s = mustSlots(t, disk)
@@ -76,7 +76,7 @@ func TestSlotOfADeletedGroupIsUsedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	number := first.number
-	if err := s.close(); err != nil {
+	if err := s.close(true); err != nil {
 		t.Fatal(err)
 	}
 	s = mustSlots(t, disk)
@@ -85,7 +85,7 @@ func TestSlotOfADeletedGroupIsUsedAgain(t *testing.T) {
 		t.Errorf("slot %d with %+v, want slot %d, empty", v.number, v.value, number)
 	}
 	mustPut(t, s, v, ballot{term: 1})
-	if err := s.close(); err != nil {
+	if err := s.close(true); err != nil {
 		t.Fatal(err)
 	}
 	s = mustSlots(t, disk)
@@ -200,7 +200,7 @@ func TestDamagedSlots(t *testing.T) {
 			mustPut(t, s, v, ballot{term: term + 1, voteTerm: term + 1, candidate: "abcd"})
 		}
 	}
-	if err := s.close(); err != nil {
+	if err := s.close(true); err != nil {
 		t.Fatal(err)
 	}
 	read, refused := 0, 0
@@ -220,7 +220,7 @@ func TestDamagedSlots(t *testing.T) {
 			if err := errors.Join(err, f.Close()); err != nil {
 				t.Fatal(err)
 			}
-			again, err := openSlots(copied, "data")
+			again, err := openSlots(copied, "data", false)
 			if err != nil {
 				refused++
 				continue
@@ -228,6 +228,7 @@ func TestDamagedSlots(t *testing.T) {
 			read++
 			for n := range int32(3) {
 				got, want := mustClaim(t, again, n).value, ballot{term: uint64(n) + 3, voteTerm: uint64(n) + 3, candidate: "abcd"}
+				want.forgot = !cut && at >= lifeAt && at < lifeEnd // how the last life ended is not known
 				if got != want && !(cut && got == ballot{}) {
 					t.Errorf("byte %d, cut %v: ballot of %d is %+v, want %+v", at, cut, n, got, want)
 				}
@@ -235,6 +236,57 @@ func TestDamagedSlots(t *testing.T) {
 		}
 	}
 	t.Logf("%d damages: %d recovered, %d reported", read+refused, read, refused)
+}
+
+// How a life ended decides what the next one may have forgotten, and that is stored
+// before the next one says that it runs.
+func TestLives(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		synced bool // the first life
+		clean  bool
+		crash  vfs.CrashMode
+		forgot bool
+	}{
+		{"killed", false, false, vfs.Killed, false},
+		{"power cut", false, false, vfs.Lost, true},
+		{"power cut, torn", false, false, vfs.Torn, true},
+		{"power cut after a stop in order", false, true, vfs.Lost, false},
+		{"power cut, all was synced", true, false, vfs.Lost, false},
+		{"stopped", false, true, vfs.Killed, false},
+	} {
+		for changes := range 12 { // of the disk, until the second life is cut short by another power cut
+			disk := vfs.NewMem()
+			if err := errors.Join(disk.MkdirAll("data", 0o755), disk.SyncDir(".")); err != nil {
+				t.Fatal(err)
+			}
+			s, err := openSlots(disk, "data", c.synced)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for n := range int32(5) {
+				mustPut(t, s, mustClaim(t, s, n), ballot{term: 7})
+			}
+			if c.clean {
+				if err := s.close(true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			disk.Crash(c.crash, 1)
+			disk.CrashAfter(changes, 1)
+			second, err := openSlots(disk, "data", false)
+			if err == nil {
+				_ = second.close(false) // the disk may be gone by now
+			}
+			disk.Crash(vfs.Killed, 2)
+			again := mustSlots(t, disk)
+			for n := range int32(5) {
+				if got, want := mustClaim(t, again, n).value, (ballot{term: 7, forgot: c.forgot}); got != want {
+					t.Errorf("%s, the second life ended after %d changes: ballot of %d is %+v, want %+v", c.name, changes, n, got, want)
+				}
+			}
+		}
+	}
 }
 
 // A slot file that was cut short takes a single voter no epoch back.

@@ -54,7 +54,10 @@ type transport struct {
 	stop     chan struct{}
 	staging  chan struct{} // a token: one snapshot is brought here at a time
 	throttle *throttle
-	newcomer atomic.Bool // no vote is given
+	remember func() // has the slot say that nothing is forgotten any more
+
+	newcomer, forgetful atomic.Bool // no vote is given
+	forgiven            atomic.Bool // it is, though forgetful
 
 	mu    sync.Mutex
 	began time.Time // this leadership
@@ -320,6 +323,9 @@ func (t *transport) forget() {
 
 // RequestVote asks for a vote.
 func (t *transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+	if err := t.muted(); err != nil {
+		return err
+	}
 	t.votes.ask()
 	defer t.votes.answered()
 	return into(resp)(request[raft.RequestVoteResponse](t, id, args))
@@ -327,6 +333,9 @@ func (t *transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *ra
 
 // RequestPreVote asks whether a vote would be given.
 func (t *transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+	if err := t.muted(); err != nil {
+		return err
+	}
 	return into(resp)(request[raft.RequestPreVoteResponse](t, id, args))
 }
 

@@ -8,6 +8,8 @@ type verdict struct {
 	elect         bool  // a majority has no leader and can elect one
 	rank          int   // how many voters should stand before this replica
 	denied        bool  // the leader that this replica believed in says that it is none
+	forgive       bool  // this replica is forgetful, as are too many
+	fresh         bool  // likewise, but none of the voters ever answered for anything
 }
 
 // judge decides about a group whose leader this replica doubts. expected says which
@@ -33,6 +35,9 @@ func (q *poll) judge(self int32, expected func(int32) bool) verdict {
 		return v
 	}
 	if !q.own.votes {
+		if q.own.forgot {
+			v.forgive, v.fresh = q.forgives()
+		}
 		return v
 	}
 	agree := 1

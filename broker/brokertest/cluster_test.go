@@ -3,7 +3,6 @@ package brokertest_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,14 +34,7 @@ func TestTransactionsOnThreeBrokers(t *testing.T) {
 
 // Three brokers whose disks are emptied one after the other: each is given
 // everything again by the others, the metadata and the coordinators' logs too.
-//
-// It runs on demand only: about one run in fifty ends with a producer that waits
-// for ever, because a voter that has lost its disk votes as if it had promised
-// nothing (hard-29, docs/decisions/0202).
 func TestEveryDiskEmptiedInTurn(t *testing.T) {
-	if os.Getenv("ONCELOG_LONG") == "" {
-		t.Skip("ONCELOG_LONG=1 runs it")
-	}
 	transactWhile(t, func(c *brokertest.Cluster, node int32) { c.Wipe(node) })
 }
 

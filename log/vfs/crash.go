@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 )
 
 // sector is what a disk writes wholly or not at all.
@@ -54,8 +55,16 @@ func (m *Mem) Crash(mode CrashMode, seed uint64) {
 	m.budget, m.crashed, m.torn = -1, false, nil
 	clear(m.locks)
 	if mode != Killed {
+		m.boot++
 		m.root.crash(mode, rand.New(rand.NewPCG(seed, 2)))
 	}
+}
+
+// Boot counts the crashes that took what was not synced.
+func (m *Mem) Boot() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return strconv.Itoa(m.boot)
 }
 
 // crash leaves of a tree what is durable, and by chance a part of the rest.

@@ -153,6 +153,9 @@ func (e *Err) SyncDir(name string) error {
 	return e.fs.SyncDir(name)
 }
 
+// Boot is the wrapped file system's.
+func (e *Err) Boot() string { return e.fs.Boot() }
+
 // Lock is never made to fail.
 func (e *Err) Lock(name string) (io.Closer, error) { return e.fs.Lock(name) }
 

@@ -27,6 +27,7 @@ type Mem struct {
 	root       *node
 	locks      map[string]int // lock file -> generation that holds it
 	generation int            // counts crashes
+	boot       int            // counts those that took what was not synced
 	budget     int            // mutations until everything fails; -1: no end
 	torn       *tear          // how the write that meets the end is cut
 	crashed    bool

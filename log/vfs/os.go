@@ -35,6 +35,7 @@ func (osFS) MkdirAll(name string, perm fs.FileMode) error { return os.MkdirAll(n
 func (osFS) ReadDir(name string) ([]fs.DirEntry, error)   { return os.ReadDir(name) }
 func (osFS) Stat(name string) (fs.FileInfo, error)        { return os.Stat(name) }
 func (osFS) SyncDir(name string) error                    { return syncDir(name) }
+func (osFS) Boot() string                                 { return bootID() }
 
 // patient repeats an operation that Windows refuses while a virus scanner or an
 // indexer has the file open; elsewhere it runs once.

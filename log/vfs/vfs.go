@@ -28,6 +28,9 @@ type FS interface {
 	SyncDir(name string) error
 	// Lock takes an exclusive lock file; it fails at once when another holds it.
 	Lock(name string) (io.Closer, error)
+	// Boot names what keeps the bytes that were written and not synced: as long as
+	// it stays the same they are there, whatever became of the process. "": unknown.
+	Boot() string
 }
 
 // A File is an open file. ReadAt and WriteAt may be called in parallel.

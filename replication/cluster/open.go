@@ -21,13 +21,14 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 		voters = []int32{cfg.NodeID}
 	}
 	p, err := node.OpenPartition(ctx, replication.Spec{
-		ID:     replication.PartitionID{TopicID: MetadataTopicID},
-		Topic:  MetadataTopic,
-		Voters: voters,
-		Joins:  cfg.Joins,
-		Log:    log.Config{Retention: log.Unlimited, RetentionBytes: log.Unlimited},
-		Prompt: true, // a node that asked for a change waits until it sees it
-		Sync:   true, // what a power cut took back would be granted again: producer ids above all (hard-39)
+		ID:      replication.PartitionID{TopicID: MetadataTopicID},
+		Topic:   MetadataTopic,
+		Voters:  voters,
+		Joins:   cfg.Joins,
+		Existed: true, // for all that this node knows before it has asked the others
+		Log:     log.Config{Retention: log.Unlimited, RetentionBytes: log.Unlimited},
+		Prompt:  true, // a node that asked for a change waits until it sees it
+		Sync:    true, // what a power cut took back would be granted again: producer ids above all (hard-39)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", MetadataTopic, err)

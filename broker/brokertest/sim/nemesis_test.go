@@ -78,8 +78,11 @@ func (n *nemesis) commit(ctx context.Context, f fault) error {
 		}
 		time.Sleep(f.length)
 		return n.start(ctx, f.node)
-	case killed, unplugged:
+	case killed, unplugged, wiped:
 		n.cluster.Crash(f.node, crashOf(f), f.seed)
+		if f.kind == wiped {
+			n.cluster.Wipe(f.node)
+		}
 		time.Sleep(f.length)
 		return n.start(ctx, f.node)
 	case killedAll, cutAll:
@@ -109,10 +112,10 @@ func (n *nemesis) quick() {
 }
 
 func crashOf(f fault) vfs.CrashMode {
-	if f.kind == killed || f.kind == killedAll {
-		return vfs.Killed
+	if f.kind == unplugged || f.kind == cutAll {
+		return f.mode
 	}
-	return f.mode
+	return vfs.Killed
 }
 
 // others are the hosts that a node speaks with.

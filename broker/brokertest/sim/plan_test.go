@@ -29,6 +29,7 @@ const (
 	restarted kind = "restarted"     // the node is asked to stop, and started again
 	killed    kind = "killed"        // the node's process is killed, and started again
 	unplugged kind = "power cut"     // and what was not synced is gone
+	wiped     kind = "disk emptied"  // the process is killed, and nothing is left of what it wrote
 	faulty    kind = "disk errors"   // some of the node's writes, syncs or truncations fail
 	full      kind = "disk full"     // nothing more can be written to the node's disk
 	killedAll kind = "all killed"    // every process
@@ -120,7 +121,20 @@ func planOf(seed uint64) plan {
 		}
 		p.faults = append(p.faults, f)
 	}
+	if r.IntN(2) == 0 {
+		p.forget(r)
+	}
 	return p
+}
+
+// forget has one node forget what it answered for, once: two that did are a majority
+// that did (hard-29).
+func (p *plan) forget(r *rand.Rand) {
+	f := &p.faults[r.IntN(len(p.faults))]
+	f.beside, f.kind = nil, wiped
+	if !p.synced && r.IntN(2) == 0 {
+		f.kind = unplugged
+	}
 }
 
 func (k kind) ofAll() bool { return k == killedAll || k == cutAll }
