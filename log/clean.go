@@ -160,6 +160,16 @@ func (x *txnTrace) marker(b record.Batch) (useless bool, ended *AbortedTxn, err 
 	return false, &txn.txn, nil
 }
 
+// follow is see, and marker where the batch is one. It says whether the batch holds
+// no records of keys, or such as were aborted.
+func (x *txnTrace) follow(b record.Batch) (useless bool, err error) {
+	if useless = x.see(b); b.IsControl() {
+		_, _, err = x.marker(b)
+		return true, err
+	}
+	return useless, nil
+}
+
 // cleaning is one compaction under way: its rules and its output.
 type cleaning struct {
 	log    *Log

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,6 +181,37 @@ func TestCompactionKeepsTheCommittedView(t *testing.T) {
 			checkEveryOffset(t, l)
 			checkAbortedKept(t, l, aborted)
 			w.now = w.now.Add(40 * time.Minute)
+		}
+	}
+}
+
+// What a producer commits behind a transaction that it aborted counts: the older
+// record of the key goes, and does not come back when the tombstone is dropped.
+func TestCommittedBehindAbortedCounts(t *testing.T) {
+	for _, keys := range []int{0, 1} { // all at a time, in shares
+		cfg := compactConfig
+		cfg.CompactionKeys = keys
+		l := mustOpen(t, newDisk(), cfg)
+		putKind(t, l, 1, KindNoop, nil)
+		now := time.UnixMilli(1_700_000_000_000)
+		ofOne := record.BuilderOptions{ProducerID: 1, Transactional: true}
+		put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "deleted=value", "kept=value"))
+		put(t, l, keyed(ofOne, now.UnixMilli(), "kept=aborted"))
+		put(t, l, marker(1, 0, false, 1))
+		ofOne.BaseSequence++
+		put(t, l, keyed(ofOne, now.UnixMilli(), "deleted"))
+		put(t, l, marker(1, 0, true, 1))
+		for range 3 { // the second gives the tombstone its horizon at the latest, the third drops it
+			for range 3 {
+				put(t, l, keyed(record.NoProducer(), now.UnixMilli(), "filler="+strings.Repeat("x", 1900)))
+			}
+			mustCompact(t, l, now)
+			now = now.Add(2 * cfg.DeleteRetention)
+		}
+		got := committedView(t, l)
+		delete(got, "filler")
+		if diff := cmp.Diff(map[string]string{"kept": "value@1"}, got); diff != "" {
+			t.Errorf("%d keys at a time: (-want +got):\n%s", keys, diff)
 		}
 	}
 }

@@ -115,15 +115,15 @@ func (l *Log) newestOffsets(ctx context.Context, p *plan, share, shares int) (ma
 	}
 	txns := newTxnTrace(aborted)
 	for _, s := range p.clean {
-		if err := l.scanSegment(ctx, s, func(b record.Batch) error { txns.see(b); return nil }); err != nil {
+		if err := l.scanSegment(ctx, s, func(b record.Batch) error { _, err := txns.follow(b); return err }); err != nil {
 			return nil, err
 		}
 	}
 	var buf record.Buffers
 	for n, s := range p.dirty {
 		if err := l.scanSegment(ctx, s, func(b record.Batch) error {
-			if txns.see(b) || b.IsControl() {
-				return nil
+			if useless, err := txns.follow(b); useless || err != nil {
+				return err
 			}
 			for r, err := range b.Records(&buf) {
 				if err != nil {
