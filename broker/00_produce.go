@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,14 +31,16 @@ type producing struct {
 	guard     *replication.Guard
 	err       error
 	done      replication.Appended
+	leader    currentLeader // where err names it
 }
 
 // A produceReply is a Produce with what became of each partition, in the order
 // of the request.
 type produceReply struct {
-	b   *Broker
-	req *kmsg.ProduceRequest
-	all []producing
+	b    *Broker
+	req  *kmsg.ProduceRequest
+	conn *protocol.Conn
+	all  []producing
 }
 
 // produceReplies holds those that were encoded, for the room of their lists.
@@ -59,7 +62,7 @@ func (b *Broker) newProduceReply(req *kmsg.ProduceRequest) *produceReply {
 // release gives the reply back once nobody uses it any more.
 func (r *produceReply) release() {
 	clear(r.all)
-	r.b, r.req, r.all = nil, nil, r.all[:0]
+	r.b, r.req, r.conn, r.all = nil, nil, nil, r.all[:0]
 	produceReplies.Put(r)
 }
 
@@ -88,6 +91,8 @@ func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest) (protoco
 	b.verifyProduce(ctx, req, r.all)
 	b.append(ctx, req, r.all)
 	if req.Acks != 0 {
+		r.conn = protocol.RequestFrom(ctx).Conn
+		r.findLeaders(ctx)
 		return r, nil
 	}
 	defer r.release()
@@ -286,6 +291,30 @@ func (p *producing) txnBatch(req *kmsg.ProduceRequest) txnBatch {
 	}
 }
 
+// findLeaders finds who leads the partitions that this node was asked in vain for.
+func (r *produceReply) findLeaders(ctx context.Context) {
+	var away []*topic
+	for i := range r.all {
+		p := &r.all[i]
+		switch {
+		case r.req.Version < endpointsProduce || !leaderHint(p.err):
+		case p.partition != nil:
+			p.leader = leaderHere(p.partition.Leadership())
+		case !slices.Contains(away, p.topic):
+			away = append(away, p.topic)
+		}
+	}
+	if len(away) == 0 {
+		return
+	}
+	leader := r.b.leadersAway(ctx, away)
+	for i := range r.all {
+		if p := &r.all[i]; leaderHint(p.err) && p.partition == nil {
+			p.leader = leader(p.topic, p.number)
+		}
+	}
+}
+
 // AppendTo encodes the answer, at the version of the request.
 func (r *produceReply) AppendTo(dst []byte) ([]byte, error) {
 	defer r.release()
@@ -308,7 +337,7 @@ func (r *produceReply) AppendTo(dst []byte) ([]byte, error) {
 		e.tags()
 	}
 	e.int32(0) // throttle time
-	e.tags()
+	r.b.endpoints(&e, r.conn)
 	return e.b, nil
 }
 
@@ -332,11 +361,9 @@ func (r *produceReply) encode(e *encoder, p *producing) {
 		e.rejected(p.err)
 		e.nullable(protocol.Message(p.err))
 	}
-	if version >= 10 && code == kerr.NotLeaderForPartition.Code && p.partition != nil {
-		if l := p.partition.Leadership(); l.Leader >= 0 {
-			e.pairTag(0, func() { e.int32(l.Leader); e.int32(l.Epoch) })
-			return
-		}
+	if version >= endpointsProduce && leaderHint(p.err) {
+		e.leader(0, p.leader)
+		return
 	}
 	e.tags()
 }

@@ -21,8 +21,7 @@ type fetchItem struct {
 	partition *replication.Partition
 	err       error
 
-	// leadership is set where err may tell of it.
-	leadership           replication.Leadership
+	leader               currentLeader // where err may tell of it
 	highWatermark, start int64
 	lastStable           int64
 	// limit is the offset below which this reader may read.
@@ -44,6 +43,7 @@ func (i *fetchItem) available() bool {
 // is encoded, into the buffer that is sent.
 type fetchReply struct {
 	b         *Broker
+	conn      *protocol.Conn
 	version   int16
 	committed bool // read_committed
 	minBytes  int
@@ -83,7 +83,7 @@ func emptyFetch(r *kmsg.FetchRequest) {
 // Versions: v4 isolation level; v5 log start; v7 sessions (KIP-227); v9 leader epochs (KIP-320); v11 rack (KIP-392); v12 diverging epoch; v13 topic ids (KIP-516); v15 replica state; v16 node endpoints (KIP-951).
 func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Reply, error) {
 	r := fetchReplies.Get().(*fetchReply)
-	r.b, r.version, r.committed, r.measured = b, req.Version, req.IsolationLevel == readCommitted, -1
+	r.b, r.conn, r.version, r.committed, r.measured = b, protocol.RequestFrom(ctx).Conn, req.Version, req.IsolationLevel == readCommitted, -1
 	r.maxBytes = int(min(max(req.MaxBytes, 0), b.settings().fetchMaxBytes))
 	r.minBytes = min(int(req.MinBytes), r.maxBytes) // as KafkaApis does: more never comes
 	r.maxBytes = min(r.maxBytes, max(r.minBytes, replyLimit(b.server.writing.Load())))
@@ -99,6 +99,7 @@ func (b *Broker) fetch(ctx context.Context, req *kmsg.FetchRequest) (protocol.Re
 		return r, nil
 	}
 	r.wait(ctx, time.Duration(req.MaxWaitMillis)*time.Millisecond)
+	r.findLeaders(ctx)
 	return r, nil
 }
 
@@ -123,7 +124,7 @@ func replyLimit(writing int64) int {
 
 func (r *fetchReply) refuseAll(err error) {
 	for i, part := range r.fetching.parts {
-		r.items[i] = fetchItem{part: part, err: err}
+		r.items[i] = fetchItem{part: part, err: err, leader: currentLeader{-1, -1}}
 	}
 }
 
@@ -164,11 +165,31 @@ func (r *fetchReply) wait(ctx context.Context, maxWait time.Duration) {
 	}
 }
 
+// findLeaders finds who leads the partitions that are not on this node.
+func (r *fetchReply) findLeaders(ctx context.Context) {
+	var away []*topic
+	for i := range r.items {
+		item := &r.items[i]
+		if r.version >= endpointsFetch && leaderHint(item.err) && item.partition == nil && !slices.Contains(away, item.topic) {
+			away = append(away, item.topic)
+		}
+	}
+	if len(away) == 0 {
+		return
+	}
+	leader := r.b.leadersAway(ctx, away)
+	for i := range r.items {
+		if item := &r.items[i]; leaderHint(item.err) && item.partition == nil {
+			item.leader = leader(item.topic, item.part.key.partition)
+		}
+	}
+}
+
 // look finds out what the partition has for this reader.
 func (r *fetchReply) look(item *fetchItem) {
 	p, asked := item.partition, &item.part.asked
 	l := p.Leadership()
-	item.leadership = l
+	item.leader = leaderHere(l)
 	if item.err = checkEpoch(l, r.b.nodeID(), asked.CurrentLeaderEpoch); item.err != nil {
 		return
 	}

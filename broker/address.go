@@ -17,7 +17,11 @@ const localhost = "localhost"
 // dial it: what advertised.listeners says of the listener it came by, else the
 // address that it dialled itself.
 func (b *Broker) addressFor(ctx context.Context, node *cluster.Broker) (host string, port int32) {
-	conn := protocol.RequestFrom(ctx).Conn
+	return b.addressOn(protocol.RequestFrom(ctx).Conn, node)
+}
+
+// addressOn is addressFor the client of a connection; nil: nobody's.
+func (b *Broker) addressOn(conn *protocol.Conn, node *cluster.Broker) (host string, port int32) {
 	if conn != nil && node.ID == b.nodeID() {
 		return b.ownAddress(conn)
 	}

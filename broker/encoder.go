@@ -6,16 +6,19 @@ import "encoding/binary"
 type encoder struct {
 	b        []byte
 	flexible bool
+	named    []int32 // brokers that were named as leaders
 }
 
 func (e *encoder) int16(v int16) { e.b = binary.BigEndian.AppendUint16(e.b, uint16(v)) }
 func (e *encoder) int32(v int32) { e.b = binary.BigEndian.AppendUint32(e.b, uint32(v)) }
 func (e *encoder) int64(v int64) { e.b = binary.BigEndian.AppendUint64(e.b, uint64(v)) }
 
+func (e *encoder) uvarint(v uint64) { e.b = binary.AppendUvarint(e.b, v) }
+
 // count begins an array; -1 is null.
 func (e *encoder) count(n int) {
 	if e.flexible {
-		e.b = binary.AppendUvarint(e.b, uint64(n+1))
+		e.uvarint(uint64(n + 1))
 	} else {
 		e.int32(int32(n))
 	}
@@ -23,7 +26,7 @@ func (e *encoder) count(n int) {
 
 func (e *encoder) string(s string) {
 	if e.flexible {
-		e.b = binary.AppendUvarint(e.b, uint64(len(s)+1))
+		e.uvarint(uint64(len(s) + 1))
 	} else {
 		e.int16(int16(len(s)))
 	}

@@ -45,7 +45,7 @@ func (r *fetchReply) AppendTo(dst []byte) ([]byte, error) {
 		}
 		e.tags()
 	}
-	e.tags()
+	r.b.endpoints(&e, r.conn)
 	return e.b, nil
 }
 
@@ -189,14 +189,11 @@ func (r *fetchReply) encodeTags(e *encoder, item *fetchItem) {
 	if !e.flexible {
 		return
 	}
-	l := item.leadership
-	code := protocol.Code(item.err)
-	hint := l.Leader >= 0 && (code == kerr.NotLeaderForPartition.Code || code == kerr.FencedLeaderEpoch.Code)
 	switch {
 	case item.diverging:
 		e.pairTag(0, func() { e.int32(item.endEpoch); e.int64(item.endOffset) })
-	case hint:
-		e.pairTag(1, func() { e.int32(l.Leader); e.int32(l.Epoch) })
+	case r.version >= endpointsFetch && leaderHint(item.err):
+		e.leader(1, item.leader)
 	default:
 		e.tags()
 	}

@@ -90,6 +90,7 @@ func TestProduceAnswersAtEveryVersion(t *testing.T) {
 		r.all[0].done = replication.Appended{BaseOffset: 11, LogAppendTime: 12, LogStartOffset: 13}
 		r.all[1].err = invalid
 		r.all[2].err, r.all[2].partition = kerr.NotLeaderForPartition, topic.partitions[0]
+		r.findLeaders(t.Context())
 		body, err := r.AppendTo(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -109,11 +110,11 @@ func TestProduceAnswersAtEveryVersion(t *testing.T) {
 		if rejected.ErrorCode != kerr.InvalidRecord.Code || rejected.BaseOffset != -1 || version >= 8 && (len(rejected.ErrorRecords) != 2 || *rejected.ErrorRecords[1].ErrorMessage != "late" || rejected.ErrorMessage == nil) {
 			t.Errorf("v%d: %+v", version, rejected)
 		}
-		leader := int32(-1)
+		leader, endpoints := int32(-1), 0
 		if version >= 10 {
-			leader = b.nodeID()
+			leader, endpoints = b.nodeID(), 1
 		}
-		if moved.Partition != 7 || moved.ErrorCode != kerr.NotLeaderForPartition.Code || moved.CurrentLeader.LeaderID != leader {
+		if moved.Partition != 7 || moved.ErrorCode != kerr.NotLeaderForPartition.Code || moved.CurrentLeader.LeaderID != leader || len(got.Brokers) != endpoints {
 			t.Errorf("v%d: %+v", version, moved)
 		}
 	}
