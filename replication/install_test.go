@@ -223,6 +223,56 @@ func installOf(s log.Snapshot, index, term, leaderTerm uint64) *mesh.Install {
 	return out
 }
 
+// The entry at the boundary is not there any more: who lacks just that one gets the
+// boundary, not the noop by which raft is told of its term.
+func TestEntryAtTheBoundaryIsNotSent(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		fill(t, lead, 0, 5, -1)
+		wantSame(t, c, 3, lead)
+		c.isolate(3)
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		if lacks, b := c.partition(3).Log().LastIndex()+1, lead.Log().Boundary().Index; lacks != b {
+			t.Fatalf("node 3 lacks index %d, the boundary is at %d", lacks, b)
+		}
+		c.heal()
+		wantSame(t, c, 3, lead)
+		if n := said.counting(); n != 1 {
+			t.Errorf("%d installs, want 1", n)
+		}
+		fill(t, lead, 5, 3, -1)
+		wantSame(t, c, 3, lead)
+	})
+}
+
+// A leader reads for a follower what the log start has just left behind: that is not
+// there any more, and no disk error.
+func TestEntryIsDeletedWhileItIsRead(t *testing.T) {
+	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {
+		fill(t, lead, 0, 5, -1)
+		if _, err := lead.DeleteRecords(t.Context(), 3); err != nil {
+			t.Fatal(err)
+		}
+		s := lead.group.Load().store
+		row, err := s.log.Row(lead.Log().LastIndex()) // the log start
+		if err != nil || row.Kind != log.KindLogStart {
+			t.Fatalf("last row %+v, %v", row, err)
+		}
+		fill(t, lead, 5, 20, -1)
+		if _, err := lead.DeleteRecords(t.Context(), -1); err != nil {
+			t.Fatal(err)
+		}
+		var out raft.Log
+		if err := s.fill(row, &out); !errors.Is(err, log.ErrNotFound) {
+			t.Errorf("entry %d that was deleted: %v, want %v", row.Index, err, log.ErrNotFound)
+		}
+		if err := s.GetLog(row.Index, &out); !errors.Is(err, raft.ErrLogNotFound) || s.failed.Load() {
+			t.Errorf("entry %d: %v, the disk failed: %v", row.Index, err, s.failed.Load())
+		}
+	})
+}
+
 // A snapshot that is damaged, too large or another's changes nothing.
 func TestSnapshotThatIsNone(t *testing.T) {
 	watched(t, func(t *testing.T, c *cluster, lead *Partition, said *lastLines) {

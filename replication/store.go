@@ -35,6 +35,10 @@ var marks = func() (m [16][]byte) {
 	return m
 }()
 
+// boundaryMark is the Extensions of the boundary. Raft reads it for its term; the
+// entry that was there may have been anything.
+var boundaryMark = []byte{0, 0}
+
 func (c command) extensions() []byte {
 	ext := make([]byte, proposedMark)
 	ext[0] = byte(c.kind)
@@ -91,14 +95,18 @@ func (s *store) FirstIndex() (uint64, error) {
 func (s *store) LastIndex() (uint64, error) { return s.log.LastIndex(), nil }
 
 // GetLog fills index, term and type; configurations and log starts get their
-// small payload. The boundary itself answers as a noop.
+// small payload. The boundary itself answers as a noop that is never sent. What is deleted while it is
+// read, because the log start rose or a suffix was cut, is not found any more.
 func (s *store) GetLog(index uint64, out *raft.Log) error {
 	row, err := s.log.Row(index)
 	if err == nil {
-		return s.fill(row, out)
+		err = s.fill(row, out)
+	}
+	if err == nil {
+		return nil
 	}
 	if b := s.log.Boundary(); b.Index == index && index > 0 {
-		*out = raft.Log{Index: b.Index, Term: b.Term, Type: raft.LogNoop}
+		*out = raft.Log{Index: b.Index, Term: b.Term, Type: raft.LogNoop, Extensions: boundaryMark}
 		return nil
 	}
 	if errors.Is(err, log.ErrNotFound) {
@@ -125,11 +133,8 @@ func (s *store) fill(row log.Row, out *raft.Log) error {
 		out.Extensions = marks[row.Kind]
 	}
 	payload, err := s.log.Payload(row, nil)
-	if err != nil {
-		return s.unreadable(row.Index, err, out)
-	}
 	out.Data = payload
-	return nil
+	return err
 }
 
 // unreadable takes the replica offline and gives raft a noop, because it
@@ -179,6 +184,15 @@ func (s *store) hydrate(entries []*raft.Log, arena *[]byte) (n int, err error) {
 	}
 	*arena = buf
 	return n, nil
+}
+
+// present counts the entries before the boundary's mark.
+func present(entries []*raft.Log) int {
+	at := slices.IndexFunc(entries, func(e *raft.Log) bool { return len(e.Extensions) == len(boundaryMark) })
+	if at < 0 {
+		return len(entries)
+	}
+	return at
 }
 
 // isBatch says whether an entry stands for record bytes that the log holds.

@@ -228,15 +228,23 @@ func (t *transport) tell(term, commit uint64, voters []int32) {
 	}
 }
 
-// sendAppend sends entries with their bytes, fewer where they would be too many.
+// sendAppend sends entries with their bytes, fewer where they would be too many. To
+// a follower that lacks the boundary's own entry nothing is sent: the refusal has raft
+// look for the entry before that one, which is not there, and install the boundary.
 func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest, done func(*raft.AppendEntriesResponse, error)) {
+	n := present(args.Entries)
+	if n == 0 && len(args.Entries) > 0 {
+		done(&raft.AppendEntriesResponse{Term: args.Term, LastLog: args.PrevLogEntry, NoRetryBackoff: true}, nil)
+		return
+	}
+	args.Entries = args.Entries[:n]
 	admitted, err := t.admit(id, args.Entries)
 	if err != nil {
 		done(nil, err)
 		return
 	}
 	arena := arenas.Get().(*[]byte)
-	n, err := t.store.hydrate(args.Entries, arena)
+	n, err = t.store.hydrate(args.Entries, arena)
 	if err != nil {
 		arenas.Put(arena)
 		admitted()
