@@ -26,11 +26,33 @@ func (a *app) compare(ctx context.Context, folders []string) error {
 	if len(folders) < 2 {
 		return usage("--compare wants two folders at least, one of each replica")
 	}
+	partitions, different, entries := 0, 0, 0
+	err := compareAll(ctx, folders, func(c comparison) error {
+		partitions++
+		entries += c.Entries + c.Records
+		if len(c.Differences) > 0 {
+			different++
+		}
+		return a.printComparison(c)
+	})
+	if err != nil {
+		return err
+	}
+	if different > 0 {
+		return failed(exitFailed, "%d of %d partitions differ between their replicas", different, partitions)
+	}
+	if a.format != "json" {
+		_, err = fmt.Fprintf(a.out, "%d partitions, %d entries and records compared: no difference\n", partitions, entries)
+	}
+	return err
+}
+
+// compareAll compares the replicas of each partition that any of the folders has.
+func compareAll(ctx context.Context, folders []string, each func(comparison) error) error {
 	partitions, err := partitionsOf(folders)
 	if err != nil {
 		return err
 	}
-	different, entries := 0, 0
 	for _, name := range partitions {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -39,21 +61,11 @@ func (a *app) compare(ctx context.Context, folders []string) error {
 		if err != nil {
 			return err
 		}
-		entries += c.Entries + c.Records
-		if len(c.Differences) > 0 {
-			different++
-		}
-		if err := a.printComparison(c); err != nil {
+		if err := each(c); err != nil {
 			return err
 		}
 	}
-	if different > 0 {
-		return failed(exitFailed, "%d of %d partitions differ between their replicas", different, len(partitions))
-	}
-	if a.format != "json" {
-		_, err = fmt.Fprintf(a.out, "%d partitions, %d entries and records compared: no difference\n", len(partitions), entries)
-	}
-	return err
+	return nil
 }
 
 // partitionsOf lists the partitions of data folders; "" stands for folders that

@@ -48,6 +48,7 @@ type verdictReport struct {
 	Skipped    []string         `json:"skipped"` // faults
 	Figures    verify.Figures   `json:"figures"`
 	RecoveryMs int64            `json:"recovery_ms"`
+	Replicas   *replicaReport   `json:"replicas,omitempty"`
 	Folder     string           `json:"folder,omitempty"` // of the brokers, their logs and the history
 }
 
@@ -112,6 +113,10 @@ func (a *app) printVerdict(r verdictReport) {
 	fmt.Fprintf(a.out, "clients    %d killed, %d zombies, %d late copies of requests, %d lost answers\n", f.ClientKills, f.Zombies, f.LateCopies, f.LostAnswers)
 	fmt.Fprintf(a.out, "recovery   %v at most from everything well to the next acknowledgement, %v to that of the last partition\n",
 		f.Recovery.Round(time.Millisecond), f.RecoveryOfEach.Round(time.Millisecond))
+	if c := r.Replicas; c != nil {
+		fmt.Fprintf(a.out, "replicas   %d partitions, %d entries and %d records compared, %d ended alike on all brokers; %d were given their leader's boundary meanwhile\n",
+			c.Partitions, c.Entries, c.Records, c.Settled, c.Installed)
+	}
 	for _, missed := range r.Missed {
 		fmt.Fprintf(a.out, "missed     %s\n", missed)
 	}

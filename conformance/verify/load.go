@@ -29,11 +29,13 @@ type Options struct {
 	Pace int                                                                  // 0: 1; how many times longer clients pause between what they do
 	Mishaps
 	Transactors int                       // transactional producers beyond the least
+	Shrinking   bool                      // topics too of which brokers drop records
 	Only        func(process string) bool // nil: all of a load's processes; at least one of each kind makes it whole
 }
 
 // names are the topics and groups of a load.
 type names struct {
+	base         string
 	plain        string // topic of the idempotent producers
 	transactions string // topic of the transactional producers
 	derived      string // topic made from transactions by the group pipe
@@ -45,6 +47,7 @@ type names struct {
 
 func namesOf(name string) names {
 	n := names{
+		base:  name,
 		plain: name + "-plain", transactions: name + "-transactions", derived: name + "-derived",
 		pipe: name + "-etl", readers: name + "-readers", offsets: name + "-offsets",
 	}
@@ -104,7 +107,7 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 		o.Dial = new(net.Dialer).DialContext
 	}
 	l := &Load{options: o, recorder: r, names: namesOf(o.Name)}
-	if err := l.createTopics(ctx); err != nil {
+	if err := l.createTopics(ctx, nil, l.names.topics...); err != nil {
 		return nil, err
 	}
 	r.Add(Event{Kind: Pipeline, Group: l.names.pipe, Topic: l.names.transactions, To: l.names.derived})
@@ -139,16 +142,21 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 	for i := range o.Transactors {
 		run(&l.writers, writers, fmt.Sprintf("tv2-%d", i+2), transact(noOffsets, false, false))
 	}
+	if o.Shrinking {
+		if err := l.startShrinking(ctx, writers); err != nil {
+			return nil, errors.Join(err, l.writers.stop(), l.pipes.stop(), l.followers.stop())
+		}
+	}
 	return l, nil
 }
 
-func (l *Load) createTopics(ctx context.Context) error {
+func (l *Load) createTopics(ctx context.Context, configs map[string]*string, topics ...string) error {
 	client, err := l.client()
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	created, err := kadm.NewClient(client).CreateTopics(ctx, partitionsOfTopic, -1, nil, l.names.topics...)
+	created, err := kadm.NewClient(client).CreateTopics(ctx, partitionsOfTopic, -1, configs, topics...)
 	if err != nil {
 		return fmt.Errorf("create the topics of the load: %w", err)
 	}

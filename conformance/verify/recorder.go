@@ -15,8 +15,8 @@ type Tally struct {
 	Read        int // by readers that follow, control records included
 	ReadStable  int // by those of committed data
 	Positions   int // commits of groups without a transaction
-	Written     int // partitions that records were sent to
-	Served      int // of these, where one was acknowledged since all was well again
+	Waiting     int // partitions that producers wrote to, where nothing was acknowledged since all was well again
+	Piped       int // likewise, those that pipelines wrote to: they wait for their groups too
 }
 
 // A Recorder collects the history of a run. Its methods may be called from any
@@ -27,9 +27,12 @@ type Recorder struct {
 	mu      sync.Mutex
 	history History
 	tally   Tally
-	served  map[partition]bool // of those that were written to
+	written map[partition]writtenTo
 	waiters map[*waiter]struct{}
 }
+
+// A writtenTo is a partition that was written to.
+type writtenTo struct{ piped, served bool }
 
 // A waiter waits for a tally.
 type waiter struct {
@@ -39,7 +42,7 @@ type waiter struct {
 
 // NewRecorder begins a history.
 func NewRecorder() *Recorder {
-	return &Recorder{began: time.Now(), served: make(map[partition]bool), waiters: make(map[*waiter]struct{})}
+	return &Recorder{began: time.Now(), written: make(map[partition]writtenTo), waiters: make(map[*waiter]struct{})}
 }
 
 // Add appends an event and sets its time.
@@ -61,21 +64,20 @@ func (r *Recorder) count(e *Event) {
 	r.tally.Events++
 	switch e.Kind {
 	case Send:
-		if _, known := r.served[e.partition()]; !known {
-			r.served[e.partition()] = false
-			r.tally.Written++
+		if _, known := r.written[e.partition()]; !known {
+			r.wait(e.partition(), writtenTo{piped: e.Source != ""}, 1)
 		}
 	case Ack:
 		r.tally.Acked++
-		if !r.served[e.partition()] {
-			r.served[e.partition()] = true
-			r.tally.Served++
+		if w := r.written[e.partition()]; !w.served {
+			r.wait(e.partition(), writtenTo{w.piped, true}, -1)
 		}
 	case Healed:
-		for p := range r.served {
-			r.served[p] = false
+		for p, w := range r.written {
+			if w.served {
+				r.wait(p, writtenTo{piped: w.piped}, 1)
+			}
 		}
-		r.tally.Served = 0
 	case Ended:
 		r.tally.Ended++
 	case Read:
@@ -88,6 +90,17 @@ func (r *Recorder) count(e *Event) {
 		}
 	case Committed:
 		r.tally.Positions++
+	}
+}
+
+// wait notes what is known of a partition, and counts it among those that wait, or
+// no longer.
+func (r *Recorder) wait(p partition, w writtenTo, by int) {
+	r.written[p] = w
+	if w.piped {
+		r.tally.Piped += by
+	} else {
+		r.tally.Waiting += by
 	}
 }
 
