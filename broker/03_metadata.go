@@ -145,7 +145,9 @@ func (b *Broker) autoCreate(ctx context.Context, name string) error {
 	if name == offsetsTopic || name == txnTopic {
 		return b.ensureInternal(ctx, name)
 	}
-	_, err := b.makeTopic(ctx, cluster.TopicSpec{Name: name, Partitions: -1, ReplicationFactor: -1})
+	making, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	_, err := b.makeTopic(making, cluster.TopicSpec{Name: name, Partitions: -1, ReplicationFactor: -1})
 	if existing(err) == nil {
 		return b.topics.settle(ctx)
 	}

@@ -319,7 +319,8 @@ func (b *Broker) Addr() net.Addr { return b.listening[0] }
 // ClusterID is the id of the cluster.
 func (b *Broker) ClusterID() string { return b.image().ClusterID }
 
-// EnsureTopic creates a topic unless it exists. partitions 0 is num.partitions.
+// EnsureTopic creates a topic unless it exists, and waits as long as ctx lasts
+// until its partitions have leaders. partitions 0 is num.partitions.
 func (b *Broker) EnsureTopic(ctx context.Context, name string, partitions int32) error {
 	if _, ok := b.image().Topic(name); ok {
 		return nil

@@ -105,8 +105,9 @@ type servedQuestion struct {
 }
 
 // awaitServed waits until this node serves so many partitions of a topic and
-// knows their leaders, and until the others that answer do, settleTime at most:
-// whoever was told that a topic is made may ask any of them.
+// knows their leaders, as long as ctx lasts, and then until the others that
+// answer do, settleTime at most: whoever was told that a topic is made may ask
+// any of them.
 func (b *Broker) awaitServed(ctx context.Context, id cluster.UUID, partitions int) error {
 	if err := b.topics.waitReady(ctx, id, partitions); err != nil || !b.plan.joins() {
 		return err

@@ -21,6 +21,8 @@ func (b *Broker) ensureInternal(ctx context.Context, name string) error {
 	}
 	made, err := b.makeInternal(ctx, name)
 	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, settleTime)
+		defer cancel()
 		err = b.awaitServed(ctx, made.ID, len(made.Partitions))
 	}
 	if err != nil {

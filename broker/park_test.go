@@ -63,6 +63,32 @@ func TestHard31RequestsWaitForALeader(t *testing.T) {
 	}
 }
 
+// A topic of many partitions may take long to be led by all its leaders: who asks
+// for one waits as long as its request says, and no less.
+func TestCreateTopicsWaitsAsLongAsItIsAskedTo(t *testing.T) {
+	const led = 12 * time.Second // more than what is waited for without being asked
+	for _, test := range []struct {
+		timeout time.Duration
+		code    int16
+	}{
+		{time.Minute, 0},
+		{led / 2, kerr.RequestTimedOut.Code},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b, _ := withoutLeader(t, led)
+			req := kmsg.NewPtrCreateTopicsRequest()
+			req.Version, req.TimeoutMillis = 7, int32(test.timeout.Milliseconds())
+			req.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "many", NumPartitions: 3, ReplicationFactor: 1}}
+			began := time.Now()
+			made := ask(t, b, req, kmsg.NewPtrCreateTopicsResponse()).Topics[0]
+			took := time.Since(began)
+			if made.ErrorCode != test.code || made.ErrorCode == 0 && took < led || made.ErrorCode != 0 && took != test.timeout {
+				t.Errorf("leaders after %v, asked to wait %v: %v after %v, want %v", led, test.timeout, kerr.ErrorForCode(made.ErrorCode), took, kerr.ErrorForCode(test.code))
+			}
+		})
+	}
+}
+
 // withoutLeader starts a broker with a topic whose partition gets a leader only
 // after a time, when the disk takes votes again.
 func withoutLeader(t *testing.T, back time.Duration) (*Broker, *topic) {

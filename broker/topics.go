@@ -318,15 +318,13 @@ func (t *topics) settle(ctx context.Context) error {
 	return t.wait(ctx, func(s *topicSet) bool { return s.image.Offset >= offset })
 }
 
-// settleTime bounds how long a request that creates something waits until it
-// can be used.
+// settleTime bounds how long a request waits for what it needs and others make.
+// One that asks for a topic itself says how long it waits.
 const settleTime = 5 * time.Second
 
-// waitReady waits, bounded, until the topic is served here and each of its
-// partitions has a leader that serves.
+// waitReady waits, as long as ctx lasts, until the topic is served here and each
+// of its partitions has a leader that serves.
 func (t *topics) waitReady(ctx context.Context, id cluster.UUID, partitions int) error {
-	ctx, cancel := context.WithTimeout(ctx, settleTime)
-	defer cancel()
 	var found *topic
 	if err := t.wait(ctx, func(s *topicSet) bool {
 		one, ok := s.byID(id)

@@ -148,7 +148,9 @@ func (a *app) admin(ctx context.Context, do func(context.Context, *kadm.Client) 
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, a.client.timeout)
 	defer cancel()
-	err = do(ctx, kadm.NewClient(client))
+	admin := kadm.NewClient(client)
+	admin.SetTimeoutMillis(int32((a.client.timeout - min(a.client.timeout/10, time.Second)).Milliseconds())) // so that its answer is not missed
+	err = do(ctx, admin)
 	var shards *kadm.ShardErrors
 	if errors.As(err, &shards) && len(shards.Errs) > 0 {
 		return fmt.Errorf("%s: %w", shards.Name, shards.Errs[0].Err)

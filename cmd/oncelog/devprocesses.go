@@ -74,8 +74,10 @@ func createTopics(ctx context.Context, bootstrap []string, topics []newTopic) er
 		return err
 	}
 	defer client.Close()
+	admin := kadm.NewClient(client)
+	admin.SetTimeoutMillis(int32(time.Minute.Milliseconds())) // thousands of partitions take their time
 	for _, t := range topics {
-		if _, err := kadm.NewClient(client).CreateTopic(ctx, t.partitions, -1, nil, t.name); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
+		if _, err := admin.CreateTopic(ctx, t.partitions, -1, nil, t.name); err != nil && !errors.Is(err, kerr.TopicAlreadyExists) {
 			return fmt.Errorf("create topic %s: %w", t.name, err)
 		}
 	}
