@@ -251,6 +251,9 @@ func (m memoryLinks) travel(from, to int32) error {
 }
 
 func copyRequest(req any) any {
+	if idle, ok := req.(mesh.Idle); ok {
+		req = idle.AppendEntriesRequest
+	}
 	a, ok := req.(*raft.AppendEntriesRequest)
 	if !ok {
 		return req // raft does not change the others

@@ -206,7 +206,7 @@ func TestFailoverWhileAnotherNodeStarts(t *testing.T) {
 }
 
 // A replica that stood in vain stands again soon: raft itself would have it wait
-// ten seconds or more, and hear no kick meanwhile (hard-25).
+// twenty seconds or more, and hear no kick meanwhile (hard-25).
 func TestLostElectionIsRepeated(t *testing.T) {
 	inFleet(t, 1, func(t *testing.T, f *fleet) {
 		leader := f.write(0).node.cfg.NodeID

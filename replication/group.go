@@ -35,8 +35,11 @@ type group struct {
 
 // How long raft waits for a peer. Kicks start elections, so this may be long; a
 // node without others waits for nobody, and its timers would tick for nothing.
+// A tenth of it, and up to twice that, is between two heartbeats: a thousand idle
+// groups cost what they send. Idle appends come oftener (commitIdle), and are
+// what a silent leader is known by.
 const (
-	peerTimeout  = 10 * time.Second
+	peerTimeout  = 20 * time.Second
 	aloneTimeout = 10 * time.Minute
 
 	// How soon followers of an idle leader hear of its last commit.
@@ -84,6 +87,7 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	}
 	g.store = &store{log: l, ledger: book, always: p.sync || n.cfg.Fsync == FsyncAlways, config: &p.config, synced: l.EndOffset(), self: n.cfg.NodeID, fail: fail}
 	g.transport = newTransport(p.id, p.past, n.cfg.NodeID, n.cfg.links, g.store, n.throttle, p.order.recheck)
+	g.transport.prompt = p.prompt
 	g.snapshots = &snapshots{store: g.store}
 	memory := newStable(n.slots, v, g.store.broken)
 	forgets := p.forgets(v)
@@ -190,7 +194,7 @@ func (g *group) apply(c command) {
 // stand makes this replica stand for election at once, without a pre-vote. It is
 // false when raft has too much in line.
 //
-// A candidate hears no kick until its own timer ends, ten seconds or more, and
+// A candidate hears no kick until its own timer ends, twenty seconds or more, and
 // one whose stand came from a kick does not follow a leader of its term either
 // (hard-25). A newer term makes it a follower first: a request for a vote from
 // itself, with a log that nobody votes for.

@@ -23,7 +23,7 @@ type pipeline struct {
 
 	mu     sync.Mutex
 	dead   bool
-	flying []*appending // in the order in which they were sent
+	flying []*appending // in the order in which they were sent, but for idle ones
 }
 
 // An appending is one append of a pipeline.
@@ -34,6 +34,7 @@ type appending struct {
 	done     chan struct{}
 	err      error // once done is closed
 	landed   bool  // guarded by pipeline.mu
+	idle     bool  // it travels with the heartbeats and keeps no other waiting
 }
 
 var _ raft.AppendFuture = (*appending)(nil)
@@ -73,15 +74,19 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 	case <-p.t.stop:
 		return nil, errOffline
 	}
-	f := &appending{start: time.Now(), request: args, response: resp, done: make(chan struct{})}
+	f := &appending{start: time.Now(), request: args, response: resp, done: make(chan struct{}), idle: p.t.idle(p.id, args)}
 	p.mu.Lock()
 	if p.dead {
 		p.mu.Unlock()
 		return nil, errPipelineBroken
 	}
-	p.flying = append(p.flying, f)
+	send := p.t.sendIdle
+	if !f.idle {
+		p.flying = append(p.flying, f)
+		send = p.t.sendAppend
+	}
 	p.mu.Unlock()
-	p.t.sendAppend(p.id, args, func(answer *raft.AppendEntriesResponse, err error) {
+	send(p.id, args, func(answer *raft.AppendEntriesResponse, err error) {
 		if err == nil {
 			*resp = *answer
 		}
@@ -90,7 +95,8 @@ func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.App
 	return f, nil
 }
 
-// land hands an answer on, after those of what was sent before it.
+// land hands an answer on, after those of what was sent before it. Nothing follows
+// from where an idle one's stands among them: it brings raft no further.
 func (p *pipeline) land(f *appending, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,15 +105,23 @@ func (p *pipeline) land(f *appending, err error) {
 		p.fail()
 	}
 	close(f.done)
-	for len(p.flying) > 0 && p.flying[0].landed {
-		select {
-		case p.ready <- p.flying[0]:
-		default: // raft reads no more
-			p.fail()
-		}
-		p.flying = p.flying[1:]
-		<-p.room
+	if f.idle {
+		p.hand(f)
 	}
+	for len(p.flying) > 0 && p.flying[0].landed {
+		p.hand(p.flying[0])
+		p.flying = p.flying[1:]
+	}
+}
+
+// hand gives an answer to raft and makes room for another append.
+func (p *pipeline) hand(f *appending) {
+	select {
+	case p.ready <- f:
+	default: // raft reads no more
+		p.fail()
+	}
+	<-p.room
 }
 
 func (p *pipeline) fail() {

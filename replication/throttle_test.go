@@ -15,14 +15,15 @@ import (
 
 // slowLinks keep every request until they are told to answer.
 type slowLinks struct {
-	mu      sync.Mutex
-	waiting []func(any, error)
+	mu       sync.Mutex
+	waiting  []func(any, error)
+	requests []any
 }
 
-func (l *slowLinks) send(_ int32, _ PartitionID, _ uint32, _ any, done func(any, error)) {
+func (l *slowLinks) send(_ int32, _ PartitionID, _ uint32, request any, done func(any, error)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.waiting = append(l.waiting, done)
+	l.waiting, l.requests = append(l.waiting, done), append(l.requests, request)
 }
 
 func (l *slowLinks) answer() { l.answerWith(nil, errors.New("it took too long")) }

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"sync"
 	"time"
@@ -10,8 +9,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// beats gathers the heartbeats of all groups to one peer for a short time and
-// sends them as one frame: a thousand groups would send a thousand.
+// beats gathers the heartbeats and idle appends of all groups to one peer for a
+// short time and sends them as one frame: a thousand groups would send a thousand.
 type beats struct {
 	peer *Peer
 
@@ -40,16 +39,21 @@ func (b *beats) run() {
 	}
 }
 
+// An Idle is an append without entries that has time: it tells a follower that
+// holds everything so far how much of it is committed.
+type Idle struct{ *raft.AppendEntriesRequest }
+
 type beat struct {
-	group Group
-	term  uint64
-	done  func(any, error)
+	group   Group
+	request *raft.AppendEntriesRequest
+	done    func(any, error)
 }
 
-// A beat is 24 bytes group and 8 bytes term; its answer is 1 byte that says
-// whether there is one, then that of an append.
+// A beat is 24 bytes group, 8 term, 8 index and 8 term of the entry before, 8
+// commit index: all zero in a heartbeat. Its answer is 1 byte that says whether
+// there is one, then that of an append.
 const (
-	beatSize   = groupSize + 8
+	beatSize   = groupSize + 4*8
 	beatAnswer = 1 + 8 + 8 + 1 + 1
 	maxBeats   = maxControl / beatSize
 )
@@ -74,7 +78,7 @@ func (b *beats) add(group Group, a *raft.AppendEntriesRequest, done func(any, er
 		done(nil, ErrUnreachable)
 		return
 	}
-	b.waiting = append(b.waiting, beat{group, a.Term, done})
+	b.waiting = append(b.waiting, beat{group, a, done})
 	first := len(b.waiting) == 1
 	b.mu.Unlock()
 	if !first {
@@ -102,7 +106,7 @@ func (b *beats) flush() {
 func (b *beats) send(batch []beat) {
 	out := make([]byte, 0, len(batch)*beatSize)
 	for _, one := range batch {
-		out = binary.BigEndian.AppendUint64(one.group.put(out), one.term)
+		out = putAppend(one.group.put(out), one.request)
 	}
 	b.peer.links[control].send(kindHeartbeats, Group{}, [][]byte{out}, func(_ any, body []byte, err error) {
 		if err == nil && len(body) != len(batch)*beatAnswer {
@@ -131,13 +135,10 @@ const beatTimeout = 2 * time.Second
 
 // answerBeats hands a frame of heartbeats on and returns what to answer.
 func (m *Mesh) answerBeats(from int32, body []byte) func(context.Context) []byte {
-	waits := make([]Wait, len(body)/beatSize)
+	waits, h := make([]Wait, len(body)/beatSize), rpcHeader(from)
 	for i := range waits {
-		one := body[i*beatSize:]
-		h := rpcHeader(from)
-		waits[i] = m.cfg.Receive(from, groupOf(one), &raft.AppendEntriesRequest{
-			RPCHeader: h, Term: binary.BigEndian.Uint64(one[groupSize:]),
-		})
+		one := body[i*beatSize : (i+1)*beatSize]
+		waits[i] = m.cfg.Receive(from, groupOf(one), readAppend(&reader{b: one[groupSize:]}, h))
 	}
 	return func(ctx context.Context) []byte {
 		ctx, cancel := context.WithTimeout(ctx, beatTimeout)

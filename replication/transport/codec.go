@@ -61,8 +61,7 @@ func encodeAppend(r *raft.AppendEntriesRequest) [][]byte {
 		size += entrySize + len(e.Extensions)
 	}
 	b := make([]byte, 0, size) // never grown: parts are cut from it
-	b = be.AppendUint64(be.AppendUint64(be.AppendUint64(be.AppendUint64(b, r.Term), r.PrevLogEntry), r.PrevLogTerm), r.LeaderCommitIndex)
-	b = be.AppendUint32(b, uint32(len(r.Entries)))
+	b = be.AppendUint32(putAppend(b, r), uint32(len(r.Entries)))
 	parts := make([][]byte, 0, 1+2*len(r.Entries))
 	from := 0
 	for _, e := range r.Entries {
@@ -76,6 +75,16 @@ func encodeAppend(r *raft.AppendEntriesRequest) [][]byte {
 		}
 	}
 	return append(parts, b[from:])
+}
+
+// putAppend writes what every append begins with, readAppend reads it.
+func putAppend(b []byte, r *raft.AppendEntriesRequest) []byte {
+	be := binary.BigEndian
+	return be.AppendUint64(be.AppendUint64(be.AppendUint64(be.AppendUint64(b, r.Term), r.PrevLogEntry), r.PrevLogTerm), r.LeaderCommitIndex)
+}
+
+func readAppend(r *reader, h raft.RPCHeader) *raft.AppendEntriesRequest {
+	return &raft.AppendEntriesRequest{RPCHeader: h, Term: r.uint64(), PrevLogEntry: r.uint64(), PrevLogTerm: r.uint64(), LeaderCommitIndex: r.uint64()}
 }
 
 func putBool(b []byte, v bool) []byte {
@@ -161,7 +170,7 @@ func decode(k kind, from int32, body []byte) (any, error) {
 }
 
 func decodeAppend(r *reader, h raft.RPCHeader) (*raft.AppendEntriesRequest, error) {
-	out := &raft.AppendEntriesRequest{RPCHeader: h, Term: r.uint64(), PrevLogEntry: r.uint64(), PrevLogTerm: r.uint64(), LeaderCommitIndex: r.uint64()}
+	out := readAppend(r, h)
 	n := int(r.uint32())
 	if n > len(r.b)/entrySize {
 		return nil, fmt.Errorf("transport: append of %d entries in %d bytes", n, len(r.b))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -20,7 +19,7 @@ import (
 // bytes that came.
 
 // allocates fails when f allocates far more than what bytes that came are worth:
-// the largest thing made of few is a heartbeat's request, of 32.
+// the largest thing made of few is a heartbeat's request, of 56.
 func allocates(t *testing.T, came int, f func()) {
 	t.Helper()
 	const others = 2 << 20 // of the fuzzer itself, meanwhile
@@ -209,7 +208,7 @@ func FuzzDispatch(f *testing.F) {
 		}
 		f.Add(byte(k), bytes.Join(parts, nil))
 	}
-	beat := binary.BigEndian.AppendUint64(Group{Partition: 1, Generation: 2}.put(nil), 3)
+	beat := putAppend(Group{Partition: 1, Generation: 2}.put(nil), &raft.AppendEntriesRequest{Term: 3, PrevLogEntry: 7, PrevLogTerm: 2, LeaderCommitIndex: 6})
 	f.Add(byte(kindHeartbeats), append(beat, beat...))
 	f.Add(byte(kindPing), []byte("\x00\x00\x00\x02\x01\x00\x00\x00\x03\x00"))
 	f.Add(byte(kindCall), []byte("\x00\x00\x00\x64ask"))

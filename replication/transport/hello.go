@@ -24,7 +24,7 @@ import (
 //
 // Texts are 1 byte length and that many bytes. Without a secret the proofs are zeros.
 const (
-	magic     = "oncelog\x02"
+	magic     = "oncelog\x03"
 	maxName   = 255
 	nonceSize = 32
 	proofSize = sha256.Size

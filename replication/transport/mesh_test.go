@@ -203,6 +203,7 @@ func TestPipelinedRequestsKeepTheirOrder(t *testing.T) {
 	})
 }
 
+// A thousand idle groups send heartbeats and idle appends, and few frames.
 func TestHeartbeatsOfManyGroupsShareAFrame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.New()
@@ -213,7 +214,11 @@ func TestHeartbeatsOfManyGroupsShareAFrame(t *testing.T) {
 		var wait sync.WaitGroup
 		wait.Add(n)
 		for i := range n {
-			one.Peer(2).Send(Group{Partition: int32(i)}, &raft.AppendEntriesRequest{Term: 3}, func(answer any, err error) {
+			var request any = &raft.AppendEntriesRequest{Term: 3}
+			if i%2 == 1 {
+				request = Idle{&raft.AppendEntriesRequest{Term: 3, PrevLogEntry: uint64(i), PrevLogTerm: 2, LeaderCommitIndex: 1}}
+			}
+			one.Peer(2).Send(Group{Partition: int32(i)}, request, func(answer any, err error) {
 				if err != nil || answer.(*raft.AppendEntriesResponse).Term != 7 {
 					t.Errorf("heartbeat %d: %v, %v", i, answer, err)
 				}
@@ -223,6 +228,15 @@ func TestHeartbeatsOfManyGroupsShareAFrame(t *testing.T) {
 		wait.Wait()
 		if frames := one.Peer(2).links[control].lastID - before; frames > 3 {
 			t.Errorf("%d heartbeats took %d frames, want 1 and a ping or two", n, frames)
+		}
+		for i, r := range two.requests() {
+			want := raft.AppendEntriesRequest{RPCHeader: rpcHeader(1), Term: 3}
+			if i%2 == 1 {
+				want.PrevLogEntry, want.PrevLogTerm, want.LeaderCommitIndex = uint64(i), 2, 1
+			}
+			if got := *r.(*raft.AppendEntriesRequest); !reflect.DeepEqual(got, want) {
+				t.Fatalf("request %d arrived as %+v, want %+v", i, got, want)
+			}
 		}
 	})
 }

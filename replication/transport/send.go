@@ -16,9 +16,15 @@ import (
 // the latest when the connection ends. The request's bytes may be used again
 // when Send returns.
 func (p *Peer) Send(group Group, req any, done func(answer any, err error)) {
-	if a, ok := req.(*raft.AppendEntriesRequest); ok && isHeartbeat(a) {
-		p.beats.add(group, a, done)
+	switch r := req.(type) {
+	case Idle:
+		p.beats.add(group, r.AppendEntriesRequest, done)
 		return
+	case *raft.AppendEntriesRequest:
+		if isHeartbeat(r) {
+			p.beats.add(group, r, done)
+			return
+		}
 	}
 	k, parts, err := encode(req)
 	if err != nil {
