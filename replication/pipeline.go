@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
+	mesh "github.com/oncelog/oncelog/replication/transport"
 )
 
 // pipelineDepth is how many appends to one follower are under way. More gained
@@ -141,4 +143,26 @@ func (p *pipeline) Close() error {
 	defer p.mu.Unlock()
 	p.fail()
 	return nil
+}
+
+// idle says whether an append has time: it has no entries and follows what the
+// follower is known to hold, so nothing that is under way must come before it. The
+// heartbeats' connection is another, and keeps no order with that of the entries.
+func (t *transport) idle(id raft.ServerID, args *raft.AppendEntriesRequest) bool {
+	if t.prompt || len(args.Entries) > 0 || args.PrevLogEntry == 0 {
+		return false
+	}
+	node, ok := nodeOf(id)
+	return ok && t.peer(node).match >= args.PrevLogEntry
+}
+
+// sendIdle sends an append for which idle holds.
+func (t *transport) sendIdle(id raft.ServerID, args *raft.AppendEntriesRequest, done func(*raft.AppendEntriesResponse, error)) {
+	sent := time.Now()
+	post(t, id, mesh.Idle{AppendEntriesRequest: args}, func(answer *raft.AppendEntriesResponse, err error) {
+		if err == nil {
+			t.note(id, args, answer, sent)
+		}
+		done(answer, err)
+	})
 }

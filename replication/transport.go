@@ -58,8 +58,7 @@ type transport struct {
 
 	newcomer, forgetful atomic.Bool // no vote is given
 	forgiven            atomic.Bool // it is, though forgetful
-
-	prompt bool // followers hear of a commit at once
+	prompt              bool        // followers hear of a commit at once
 
 	mu    sync.Mutex
 	began time.Time // this leadership
@@ -228,28 +227,6 @@ func (t *transport) tell(term, commit uint64, voters []int32) {
 		request := &raft.AppendEntriesRequest{RPCHeader: header, Term: term, PrevLogEntry: match, PrevLogTerm: row.Term, LeaderCommitIndex: commit}
 		post(t, serverID(v), request, func(*raft.AppendEntriesResponse, error) {})
 	}
-}
-
-// idle says whether an append has time: it has no entries and follows what the
-// follower is known to hold, so nothing that is under way must come before it. The
-// heartbeats' connection is another, and keeps no order with that of the entries.
-func (t *transport) idle(id raft.ServerID, args *raft.AppendEntriesRequest) bool {
-	if t.prompt || len(args.Entries) > 0 || args.PrevLogEntry == 0 {
-		return false
-	}
-	node, ok := nodeOf(id)
-	return ok && t.peer(node).match >= args.PrevLogEntry
-}
-
-// sendIdle sends an append for which idle holds.
-func (t *transport) sendIdle(id raft.ServerID, args *raft.AppendEntriesRequest, done func(*raft.AppendEntriesResponse, error)) {
-	sent := time.Now()
-	post(t, id, mesh.Idle{AppendEntriesRequest: args}, func(answer *raft.AppendEntriesResponse, err error) {
-		if err == nil {
-			t.note(id, args, answer, sent)
-		}
-		done(answer, err)
-	})
 }
 
 // sendAppend sends entries with their bytes, fewer where they would be too many. To
