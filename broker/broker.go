@@ -194,7 +194,7 @@ func (b *Broker) openMetadata(ctx context.Context, s *settings) (err error) {
 		NumPartitions: s.numPartitions, ReplicationFactor: s.replicationFactor, Rules: configRules{b}, Logger: b.logger,
 	}
 	if b.plan.joins() {
-		metadata.Forward = b.forwardChange
+		metadata.Forward, metadata.Fenced = b.forwardChange, b.fenced
 	}
 	if b.metadata, err = cluster.Open(ctx, b.node, b.plan.voterIDs(), b.cfg.FS, metadata); err != nil {
 		return fmt.Errorf("metadata: %w", err)

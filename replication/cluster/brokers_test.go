@@ -51,9 +51,9 @@ func TestDecideUnregister(t *testing.T) {
 // What joins is given no replicas before it has registered.
 func TestNothingIsPlacedOnABrokerThatJoins(t *testing.T) {
 	img := state(command{Found: &found{ClusterID: "c"}}, command{Register: &Broker{ID: 1}}, command{Register: &Broker{ID: 2, Joining: true}})
-	_, err := place(img, 0, 1, 2, 0)
+	_, err := place(img, 0, 1, 2, given{})
 	wantErr(t, err, kerr.InvalidReplicationFactor)
-	partitions, err := place(img, 0, 4, 1, 1)
+	partitions, err := place(img, 0, 4, 1, given{random: 1})
 	for _, p := range partitions {
 		if p.Replicas[0] != 1 {
 			t.Errorf("partition %d is placed on %v", p.ID, p.Replicas)

@@ -178,7 +178,7 @@ func (m *Metadata) awaitImage(ctx context.Context, offset int64) error {
 
 // decide makes a change on this node, which leads.
 func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error) {
-	in := given{id: NewUUID(), time: time.Now().UnixMilli(), random: rand.Int()}
+	in := given{id: NewUUID(), time: time.Now().UnixMilli(), random: rand.Int(), fenced: m.fenced(c)}
 	err = m.update(ctx, func(img *Image) (commands []command, err error) {
 		switch {
 		case c.CreateTopic != nil:
@@ -191,7 +191,7 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 			return decideDelete(img, *c.DeleteTopic, in.time)
 		case c.AddPartitions != nil:
 			g := c.AddPartitions
-			added, err := decideGrow(img, g.ID, g.Count, g.Assignments, in.random)
+			added, err := decideGrow(img, g.ID, g.Count, g.Assignments, in)
 			if err != nil || g.ValidateOnly {
 				return nil, err
 			}
@@ -225,6 +225,18 @@ func (m *Metadata) decide(ctx context.Context, c change) (out outcome, err error
 	})
 	out.Offset = m.Image().Offset
 	return out, err
+}
+
+// fenced are the silent brokers, where a change places something.
+func (m *Metadata) fenced(c change) map[int32]bool {
+	if m.cfg.Fenced == nil || c.CreateTopic == nil && c.AddPartitions == nil {
+		return nil
+	}
+	fenced := map[int32]bool{}
+	for _, b := range m.Image().Brokers() {
+		fenced[b.ID] = m.cfg.Fenced(b.ID)
+	}
+	return fenced
 }
 
 func (m *Metadata) decideAlteration(img *Image, a alteration) (commands []command, err error) {

@@ -122,7 +122,7 @@ func TestDecideTopic(t *testing.T) {
 }
 
 func TestPlacement(t *testing.T) {
-	partitions, err := place(small(), 0, 6, 2, 1)
+	partitions, err := place(small(), 0, 6, 2, given{random: 1})
 	wantErr(t, err, nil)
 	var got [][]int32
 	for _, p := range partitions {
@@ -155,6 +155,35 @@ func TestDecideDelete(t *testing.T) {
 	}
 }
 
+// What is new is led by brokers that answer. An assignment by hand may name others
+// beside them.
+func TestFencedBrokersLeadNothingNew(t *testing.T) {
+	in := given{id: UUID{9}, fenced: map[int32]bool{2: true, 3: true}}
+	by := func(replicas int16, a ...[]int32) TopicSpec {
+		s := TopicSpec{Name: "new", Partitions: 4, ReplicationFactor: replicas, Assignments: a}
+		if len(a) > 0 {
+			s.Partitions = -1
+		}
+		return s
+	}
+	topic, err := decideTopic(small(), by(3), noLarge{}, in)
+	wantErr(t, err, nil)
+	for _, p := range topic.Partitions {
+		if p.Replicas[0] != 1 || len(p.Replicas) != 3 {
+			t.Errorf("partition %d is placed on %v, want 1 first of three", p.ID, p.Replicas)
+		}
+	}
+	_, err = decideTopic(small(), by(-1, []int32{2, 1}, []int32{1, 3}), noLarge{}, in)
+	wantErr(t, err, nil)
+	_, err = decideTopic(small(), by(-1, []int32{1, 2}, []int32{3, 2}), noLarge{}, in)
+	wantErr(t, err, kerr.InvalidReplicaAssignment)
+	_, err = decideGrow(small(), UUID{1}, 3, [][]int32{{2, 3}}, in)
+	wantErr(t, err, kerr.InvalidReplicaAssignment)
+	in.fenced[1] = true
+	_, err = decideTopic(small(), by(1), noLarge{}, in)
+	wantErr(t, err, kerr.InvalidReplicationFactor)
+}
+
 func TestDecideGrow(t *testing.T) {
 	tests := []struct {
 		rule        string
@@ -175,7 +204,7 @@ func TestDecideGrow(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.rule, func(t *testing.T) {
-			added, err := decideGrow(small(), tt.id, tt.count, tt.assignments, 0)
+			added, err := decideGrow(small(), tt.id, tt.count, tt.assignments, given{})
 			wantErr(t, err, tt.want)
 			if tt.want == nil && (err != nil || len(added) != int(tt.count)-2 || added[0].ID != 2 || len(added[0].Replicas) != 2) {
 				t.Errorf("got %v, %v", added, err)

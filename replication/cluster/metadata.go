@@ -64,7 +64,9 @@ type Config struct {
 	Leader func() int32
 	// WaitLed waits until it has one. It is needed beside Forward.
 	WaitLed func(ctx context.Context) error
-	Logger  *slog.Logger // nil: discard
+	// Fenced says of a broker that it is silent. nil: none is.
+	Fenced func(node int32) bool
+	Logger *slog.Logger // nil: discard
 }
 
 // Metadata is this node's part in the metadata group.

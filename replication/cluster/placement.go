@@ -10,8 +10,9 @@ import (
 
 // place spreads n partitions over the brokers, of which first are there already:
 //
-//   - each broker leads as many as any other, give or take one;
+//   - each broker leads as many as any other, give or take one, but fenced ones none;
 //   - no two replicas of a partition are in a rack while there are racks enough;
+//   - else fenced brokers come last;
 //   - else who has the fewest replicas gets the next, so brokers hold the same number
 //     where racks are of one size.
 //
@@ -20,18 +21,26 @@ import (
 // StripedReplicaPlacer.
 //
 // Errors: POLICY_VIOLATION, INVALID_REPLICATION_FACTOR.
-func place(img *Image, first, n, replicas, random int) ([]Partition, error) {
+func place(img *Image, first, n, replicas int, in given) ([]Partition, error) {
 	brokers := img.Brokers()
+	p := placement{ring: acrossRacks(brokers), held: map[int32]int{}, fenced: in.fenced}
+	var leaders []int // places of the ring
+	for i, b := range p.ring {
+		if !in.fenced[b.ID] {
+			leaders = append(leaders, i)
+		}
+	}
 	switch {
 	case n > maxPartitions:
 		return nil, fmt.Errorf("%d partitions at once, at most %d are allowed: %w", n, maxPartitions, kerr.PolicyViolation)
 	case replicas > len(brokers):
 		return nil, fmt.Errorf("replication factor %d cannot be reached because only %d broker(s) are registered: %w", replicas, len(brokers), kerr.InvalidReplicationFactor)
+	case len(leaders) == 0:
+		return nil, refuse(kerr.InvalidReplicationFactor, "Unable to replicate the partition %d time(s): All brokers are currently fenced.", replicas)
 	}
-	p := placement{ring: acrossRacks(brokers), held: map[int32]int{}}
 	partitions := make([]Partition, n)
 	for i := range partitions {
-		own := p.next((random%len(brokers)+first+i)%len(brokers), (first+i)/len(brokers), replicas)
+		own := p.next(leaders[(in.random%len(leaders)+first+i)%len(leaders)], (first+i)/len(leaders), replicas)
 		partitions[i] = Partition{ID: int32(first + i), Replicas: own}
 	}
 	return partitions, nil
@@ -55,8 +64,9 @@ func acrossRacks(brokers []*Broker) []*Broker {
 
 // A placement is what was placed so far.
 type placement struct {
-	ring []*Broker
-	held map[int32]int // replicas by broker
+	ring   []*Broker
+	held   map[int32]int // replicas by broker
+	fenced map[int32]bool
 }
 
 // next chooses the replicas of a partition that the broker at a place of the ring
@@ -76,8 +86,7 @@ func (p *placement) next(leader, round, replicas int) []int32 {
 		var best *Broker
 		for i := range n - 1 {
 			b := p.ring[(leader+1+(round+i)%(n-1))%n]
-			if !slices.Contains(own, b.ID) && (best == nil ||
-				cmp.Or(cmp.Compare(racks[b.Rack], racks[best.Rack]), cmp.Compare(p.held[b.ID], p.held[best.ID])) < 0) {
+			if !slices.Contains(own, b.ID) && (best == nil || p.compare(racks, b, best) < 0) {
 				best = b
 			}
 		}
@@ -86,11 +95,23 @@ func (p *placement) next(leader, round, replicas int) []int32 {
 	return own
 }
 
-// assigned takes a manual assignment; every partition has the same number of
-// replicas.
+// compare says which of two brokers is the better next replica, -1 the first; racks
+// counts the partition's replicas in each.
+func (p *placement) compare(racks map[string]int, a, b *Broker) int {
+	away := func(b *Broker) int {
+		if p.fenced[b.ID] {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(racks[a.Rack], racks[b.Rack]), cmp.Compare(away(a), away(b)), cmp.Compare(p.held[a.ID], p.held[b.ID]))
+}
+
+// assigned takes a manual assignment of the partitions from first on; every partition
+// has the same number of replicas, and one that can lead it.
 //
 // Errors: POLICY_VIOLATION, INVALID_REPLICA_ASSIGNMENT.
-func assigned(img *Image, assignments [][]int32, replicas int) ([]Partition, error) {
+func assigned(img *Image, first int, assignments [][]int32, replicas int, in given) ([]Partition, error) {
 	if len(assignments) > maxPartitions {
 		return nil, fmt.Errorf("%d partitions at once, at most %d are allowed: %w", len(assignments), maxPartitions, kerr.PolicyViolation)
 	}
@@ -102,7 +123,10 @@ func assigned(img *Image, assignments [][]int32, replicas int) ([]Partition, err
 		if len(own) != replicas {
 			return nil, refuse(kerr.InvalidReplicaAssignment, "The manual partition assignment includes a partition with %d replica(s), but this is not consistent with previous partitions, which have %d replica(s).", len(own), replicas)
 		}
-		partitions[i] = Partition{ID: int32(i), Replicas: slices.Clone(own)}
+		if !slices.ContainsFunc(own, func(id int32) bool { return !in.fenced[id] }) {
+			return nil, refuse(kerr.InvalidReplicaAssignment, "All brokers specified in the manual partition assignment for partition %d are fenced or in controlled shutdown.", first+i)
+		}
+		partitions[i] = Partition{ID: int32(first + i), Replicas: slices.Clone(own)}
 	}
 	return partitions, nil
 }

@@ -17,11 +17,13 @@ func racked(racks ...string) *Image {
 	return img
 }
 
-// spread is how far the largest count is above the smallest.
-func spread(counts map[int32]int, brokers int) int {
+// spread is how far the largest count is above the smallest, some brokers left out.
+func spread(counts map[int32]int, brokers int, without map[int32]bool) int {
 	lowest, highest := 1<<30, 0
 	for id := range int32(brokers) {
-		lowest, highest = min(lowest, counts[id]), max(highest, counts[id])
+		if !without[id] {
+			lowest, highest = min(lowest, counts[id]), max(highest, counts[id])
+		}
 	}
 	return highest - lowest
 }
@@ -42,8 +44,12 @@ func TestPlacementProperties(t *testing.T) {
 		}
 		racks = rapid.Permutation(racks).Draw(t, "order")
 		replicas := rapid.IntRange(1, len(racks)).Draw(t, "replicas")
+		fenced := map[int32]bool{}
+		for id := range rapid.IntRange(0, len(racks)-1).Draw(t, "fenced") {
+			fenced[int32(id)] = true
+		}
 		n, first := rapid.IntRange(1, 60).Draw(t, "partitions"), rapid.IntRange(0, 60).Draw(t, "first")
-		partitions, err := place(racked(racks...), first, n, replicas, rapid.IntRange(0, 1<<40).Draw(t, "random"))
+		partitions, err := place(racked(racks...), first, n, replicas, given{random: rapid.IntRange(0, 1<<40).Draw(t, "random"), fenced: fenced})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,23 +67,39 @@ func TestPlacementProperties(t *testing.T) {
 				held[id]++
 				inRack[racks[id]]++
 			}
+			checkFenced(t, p.Replicas, racks, fenced)
 			if want := min(replicas, kinds); len(inRack) != want {
 				t.Fatalf("replicas %v are in %d racks of %v, want %d", p.Replicas, len(inRack), racks, want)
 			}
 		}
-		if got := spread(leaders, len(racks)); got > 1 {
+		if got := spread(leaders, len(racks), fenced); got > 1 {
 			t.Errorf("leaders %v: %d apart, want 1 at most", leaders, got)
 		}
-		if got := spread(held, len(racks)); uneven == 0 && got > 2 {
+		if got := spread(held, len(racks), nil); uneven == 0 && len(fenced) == 0 && got > 2 {
 			t.Errorf("replicas %v: %d apart, want 2 at most", held, got)
 		}
 	})
 }
 
+// checkFenced says that a fenced broker leads nothing, and follows only where its rack
+// has no other left.
+func checkFenced(t *rapid.T, replicas []int32, racks []string, fenced map[int32]bool) {
+	if fenced[replicas[0]] {
+		t.Fatalf("replicas %v: the first is one of the fenced %v", replicas, fenced)
+	}
+	for _, id := range replicas {
+		for other := range int32(len(racks)) {
+			if fenced[id] && !fenced[other] && racks[other] == racks[id] && !slices.Contains(replicas, other) {
+				t.Fatalf("replicas %v have %d, which is fenced, and not %d of its rack", replicas, id, other)
+			}
+		}
+	}
+}
+
 // The partitions of one leader do not all have the same followers: when it is gone
 // its load is shared.
 func TestPlacementVariesFollowers(t *testing.T) {
-	partitions, err := place(racked("", "", "", "", ""), 0, 20, 2, 3)
+	partitions, err := place(racked("", "", "", "", ""), 0, 20, 2, given{random: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

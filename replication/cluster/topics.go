@@ -40,6 +40,9 @@ type given struct {
 	id     UUID
 	time   int64 // ms of the Unix epoch
 	random int   // >= 0; where placement begins
+	// fenced are the brokers that are silent: what is new is not placed on them if it
+	// can be elsewhere.
+	fenced map[int32]bool
 }
 
 // internalTopics are Kafka's. Source: org.apache.kafka.common.internals.Topic.
@@ -111,7 +114,7 @@ func decideTopic(img *Image, spec TopicSpec, rules ConfigRules, in given) (Topic
 	if err := rules.Validate(Resource{TopicResource, spec.Name}, spec.Configs); err != nil {
 		return Topic{}, err
 	}
-	partitions, err := decidePartitions(img, spec, in.random)
+	partitions, err := decidePartitions(img, spec, in)
 	if err != nil {
 		return Topic{}, err
 	}
@@ -122,7 +125,7 @@ func decideTopic(img *Image, spec TopicSpec, rules ConfigRules, in given) (Topic
 }
 
 // decidePartitions places the partitions of a new topic.
-func decidePartitions(img *Image, spec TopicSpec, random int) ([]Partition, error) {
+func decidePartitions(img *Image, spec TopicSpec, in given) ([]Partition, error) {
 	if len(spec.Assignments) > 0 {
 		switch {
 		case spec.ReplicationFactor != -1:
@@ -130,7 +133,7 @@ func decidePartitions(img *Image, spec TopicSpec, random int) ([]Partition, erro
 		case spec.Partitions != -1:
 			return nil, fmt.Errorf("%d partitions beside a manual assignment: %w", spec.Partitions, kerr.InvalidRequest)
 		}
-		return assigned(img, spec.Assignments, len(spec.Assignments[0]))
+		return assigned(img, 0, spec.Assignments, len(spec.Assignments[0]), in)
 	}
 	switch {
 	case spec.ReplicationFactor <= 0:
@@ -138,7 +141,7 @@ func decidePartitions(img *Image, spec TopicSpec, random int) ([]Partition, erro
 	case spec.Partitions <= 0:
 		return nil, fmt.Errorf("%d partitions, want more than 0, or -1 for the default: %w", spec.Partitions, kerr.InvalidPartitions)
 	}
-	return place(img, 0, int(spec.Partitions), int(spec.ReplicationFactor), random)
+	return place(img, 0, int(spec.Partitions), int(spec.ReplicationFactor), in)
 }
 
 // decideDelete decides the end of a topic; its id stays dead (hard-36).
@@ -162,7 +165,7 @@ func decideDelete(img *Image, id UUID, time int64) ([]command, error) {
 // POLICY_VIOLATION; INVALID_REQUEST for an internal topic, since the number of
 // its partitions says which coordinator a group or transactional id belongs to.
 // Source: ReplicationControlManager.createPartitions.
-func decideGrow(img *Image, id UUID, count int32, assignments [][]int32, random int) ([]Partition, error) {
+func decideGrow(img *Image, id UUID, count int32, assignments [][]int32, in given) ([]Partition, error) {
 	topic, ok := img.TopicByID(id)
 	if !ok {
 		return nil, fmt.Errorf("topic id %s: %w", id, kerr.UnknownTopicID)
@@ -178,14 +181,10 @@ func decideGrow(img *Image, id UUID, count int32, assignments [][]int32, random 
 	}
 	added, replicas := int(count)-have, len(topic.Partitions[0].Replicas)
 	if len(assignments) == 0 {
-		return place(img, have, added, min(replicas, math.MaxInt16), random)
+		return place(img, have, added, min(replicas, math.MaxInt16), in)
 	}
 	if len(assignments) != added {
 		return nil, fmt.Errorf("%d assignments for %d added partition(s): %w", len(assignments), added, kerr.InvalidReplicaAssignment)
 	}
-	partitions, err := assigned(img, assignments, replicas)
-	for i := range partitions {
-		partitions[i].ID = int32(have + i)
-	}
-	return partitions, err
+	return assigned(img, have, assignments, replicas, in)
 }
