@@ -204,7 +204,7 @@ func (r *fetchReply) look(item *fetchItem) {
 	if r.committed {
 		item.limit = item.lastStable
 	}
-	if !l.Ready {
+	if !l.Ready && !l.Stranded {
 		item.limit = -1 // nothing yet (hard-31)
 		return
 	}

@@ -30,7 +30,8 @@ const autoCreateTime = 10 * time.Second
 //     leaders, so that the client need not ask again.
 //   - Topics are created for ten seconds; what that was too short for is
 //     LEADER_NOT_AVAILABLE, for which clients ask again, and no more are created.
-//   - A leader is named once it serves (hard-31).
+//   - A leader is named once it serves (hard-31), and by itself for as long as it
+//     knows of no other (hard-26).
 //   - When an id is given, names are not looked at: Kafka's AdminClient gives an
 //     empty one beside the id.
 //
@@ -193,7 +194,7 @@ func (b *Broker) stateOf(t *topic, partition int, elsewhere map[replication.Part
 		state.offline = []int32{b.nodeID()}
 		return state
 	}
-	if p := t.partitions[partition]; p != nil && b.served(p.Leadership()) {
+	if p := t.partitions[partition]; p != nil && (b.served(p.Leadership()) || p.Leadership().Stranded) {
 		l := p.Leadership()
 		state.leader, state.epoch, state.inSync = l.Leader, l.Epoch, b.inSync(t, partition)
 	}

@@ -91,6 +91,9 @@ func (b *Broker) peerStatesHere(ids []replication.PartitionID) []peerState {
 		answers[i] = peerState{Leader: -1, Epoch: -1}
 		t, ok := set.byID(cluster.UUID(id.TopicID))
 		if ok && id.Partition >= 0 && int(id.Partition) < len(t.partitions) {
+			if p := t.partitions[id.Partition]; p != nil && p.Leadership().Stranded {
+				continue // another may lead, and the node that asks may hear it
+			}
 			state := b.stateOf(t, int(id.Partition), nil)
 			answers[i] = peerState{state.leader, state.epoch, state.inSync}
 		}
@@ -137,7 +140,7 @@ func (b *Broker) awaitServed(ctx context.Context, id cluster.UUID, partitions in
 // that this node knows.
 func (b *Broker) leaderOf(ctx context.Context, t *topic, partition int32) int32 {
 	if p := t.partitions[partition]; p != nil {
-		return p.Leadership().Leader
+		return p.Leadership().Serving()
 	}
 	return b.stateOf(t, int(partition), b.elsewhere(ctx, t)).leader
 }

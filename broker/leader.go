@@ -12,7 +12,8 @@ import (
 	"github.com/oncelog/oncelog/replication/cluster"
 )
 
-// leading says whether this node may answer for the partition as its leader.
+// leading says whether this node may answer for the partition as its leader. One
+// that is stranded tells what it knows, as Kafka's would (hard-26).
 // currentEpoch is the leader epoch that the client believes in, -1 for none.
 //
 // Errors: NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH
@@ -20,7 +21,7 @@ import (
 func (b *Broker) leading(p *replication.Partition, currentEpoch int32) error {
 	l := p.Leadership()
 	switch {
-	case l.Leader != b.nodeID() || !l.Ready:
+	case l.Leader != b.nodeID() || !l.Ready && !l.Stranded:
 		return fmt.Errorf("node %d leads, not node %d: %w", l.Leader, b.nodeID(), kerr.NotLeaderForPartition)
 	case currentEpoch >= 0 && currentEpoch < l.Epoch:
 		return fmt.Errorf("leader epoch %d, the current one is %d: %w", currentEpoch, l.Epoch, kerr.FencedLeaderEpoch)

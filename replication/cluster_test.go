@@ -34,6 +34,7 @@ type cluster struct {
 	cut     map[[2]int32]bool          // direction from, to
 	sent    map[[2]int32]chan struct{} // closed when the newest request has arrived
 	resumed map[[2]int32]time.Time     // when a node heard another again
+	silent  map[int32]bool             // a node hears no answers to its pings; all else goes on
 	tasks   sync.WaitGroup
 	mem     map[int32]*vfs.Mem
 	disk    map[int32]*vfs.Err
@@ -43,7 +44,7 @@ func newCluster(t testing.TB, seed uint64, cfg Config, members ...int32) *cluste
 	c := &cluster{
 		t: t, members: members, cfg: cfg, rng: rand.New(rand.NewPCG(seed, 0)),
 		spec:  Spec{ID: PartitionID{TopicID: [16]byte{1}}, Topic: "fuzz", Voters: members, Log: log.Config{SegmentBytes: 8 << 10, Retention: log.Unlimited}},
-		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool), sent: make(map[[2]int32]chan struct{}), resumed: make(map[[2]int32]time.Time),
+		nodes: make(map[int32]*Node), cut: make(map[[2]int32]bool), sent: make(map[[2]int32]chan struct{}), resumed: make(map[[2]int32]time.Time), silent: make(map[int32]bool),
 		mem: make(map[int32]*vfs.Mem), disk: make(map[int32]*vfs.Err),
 	}
 	for _, id := range members {
@@ -115,6 +116,13 @@ func (c *cluster) kick(id int32) {
 	}
 }
 
+// silence has a node hear no answers to its pings, or hear them again.
+func (c *cluster) silence(id int32, silent bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.silent[id] = silent
+}
+
 // leader is the ready leader of the highest epoch, nil if there is none.
 func (c *cluster) leader() *Partition {
 	var best *Partition
@@ -182,11 +190,11 @@ func (m memoryLinks) pull(_ context.Context, to int32, request []byte) ([]byte, 
 	return b, errors.Join(err, m.travel(to, m.from))
 }
 
-// contact never fences a leader: that is tested on a real mesh.
+// contact fences no leader by itself: that is tested on a real mesh.
 func (m memoryLinks) contact(to int32) contact {
 	m.c.mu.Lock()
 	defer m.c.mu.Unlock()
-	return contact{ever: true, resumed: m.c.resumed[[2]int32{m.from, to}]}
+	return contact{near: !m.c.silent[m.from], resumed: m.c.resumed[[2]int32{m.from, to}]}
 }
 
 // reachable is closed: requests to a node that is cut off take their time and fail.

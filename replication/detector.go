@@ -133,7 +133,7 @@ func (d *detector) doubts(p *Partition) bool {
 	if g.store.sole.Load() || p.leads() {
 		return false
 	}
-	switch leader := p.Leadership().Leader; {
+	switch leader := p.Leadership().Serving(); {
 	case leader < 0:
 		return true
 	case !d.alive(leader):

@@ -72,7 +72,7 @@ func (p *fuzzProducer) send(to *Partition) {
 	for _, fl := range p.pending {
 		for range 1 + p.f.intn(12)/11 { // now and then twice, on two connections
 			batch := p.batch(fl)
-			q, err := to.proposal(Append{Batch: batch, Acks: -1})
+			q, err := to.proposal(context.Background(), Append{Batch: batch, Acks: -1})
 			if err != nil {
 				continue
 			}

@@ -86,7 +86,7 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 		book = n.cfg.faulty(&p.order)
 	}
 	g.store = &store{log: l, ledger: book, always: p.sync || n.cfg.Fsync == FsyncAlways, config: &p.config, synced: l.EndOffset(), self: n.cfg.NodeID, fail: fail}
-	g.transport = newTransport(p.id, p.past, n.cfg.NodeID, n.cfg.links, g.store, n.throttle, p.order.recheck)
+	g.transport = newTransport(p.id, p.past, n.cfg.NodeID, n.cfg.links, g.store, n.throttle, p.order.recheck, p.order.see)
 	g.transport.prompt = p.prompt
 	g.snapshots = &snapshots{store: g.store}
 	memory := newStable(n.slots, v, g.store.broken)

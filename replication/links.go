@@ -40,7 +40,7 @@ func (m meshLinks) pull(ctx context.Context, to int32, request []byte) ([]byte, 
 
 func (m meshLinks) contact(to int32) (c contact) {
 	if p := m.mesh.Peer(to); p != nil {
-		c.age, c.ever = p.LastContact()
+		c.near = p.Near()
 		c.resumed = p.Resumed()
 	}
 	return c
@@ -82,15 +82,13 @@ func (n *Node) Hears(node int32) bool {
 	return node == n.cfg.NodeID || n.mesh != nil && n.detector.alive(node)
 }
 
-// fenceAfter is how old the newest contact with a majority of voters may be
-// before a leader must take it that another one was elected (hard-24).
-const fenceAfter = time.Second
-
-// Fenced says whether this leader may lead no longer: of fewer than a majority of
-// its voters it is known that they had no other leader a second ago. It is asked
-// at the moment of use, so a process that was stopped finds out before it answers
-// anybody.
+// Fenced says whether this leader may lead no longer: fewer than a majority of its
+// voters are known to have no other. It is asked at the moment of use, so a process
+// that was stopped finds out before it answers anybody (hard-24).
 func (p *Partition) Fenced() bool {
+	if p.Leadership().Stranded {
+		return true
+	}
 	g := p.group.Load()
 	if planted.Is(planted.FenceIgnored) {
 		return false
@@ -106,7 +104,7 @@ func (p *Partition) Fenced() bool {
 		}
 		c := p.node.cfg.links.contact(v)
 		switch {
-		case !c.ever || c.age >= fenceAfter:
+		case !c.near:
 		case c.resumed.IsZero() || g.transport.agreedSince(v, c.resumed):
 			near++
 		default:
@@ -120,4 +118,35 @@ func (p *Partition) Fenced() bool {
 	return fenced
 }
 
-var errFenced = errors.New("replication: a majority of the voters has been silent for a second")
+// fencePatience is how long an append waits for the voters' word that this replica
+// leads still. They are asked at once: after a pause of this process, shorter than
+// what has it deposed, their answers come within the time for which heartbeats wait
+// for each other.
+const fencePatience = 200 * time.Millisecond
+
+// staysFenced is Fenced, but first the voters are asked.
+func (p *Partition) staysFenced(ctx context.Context) bool {
+	if !p.Fenced() {
+		return false
+	}
+	g := p.group.Load()
+	ctx, cancel := context.WithTimeout(ctx, fencePatience)
+	defer cancel()
+	for p.Leadership().Ready {
+		agreement := g.transport.agreement()
+		if !p.Fenced() {
+			return false
+		}
+		g.verify()
+		select {
+		case <-agreement:
+		case <-ctx.Done():
+			return true
+		case <-p.closing:
+			return true
+		}
+	}
+	return true
+}
+
+var errFenced = errors.New("replication: too few voters have answered lately")

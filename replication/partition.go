@@ -58,6 +58,17 @@ type Leadership struct {
 	Leader int32 // node id, -1: unknown
 	Epoch  int32 // the leader's term
 	Ready  bool  // this replica leads and an entry of its own term is committed
+	// Stranded: this replica led in Epoch until raft's lease ended without a majority, and
+	// has heard of no newer term. It appends nothing and serves what is committed (hard-26).
+	Stranded bool
+}
+
+// Serving is the leader, -1 also while it is stranded: it can decide nothing.
+func (l Leadership) Serving() int32 {
+	if l.Stranded {
+		return -1
+	}
+	return l.Leader
 }
 
 // A Partition is one replica of one topic partition.
@@ -202,7 +213,7 @@ func (p *Partition) SetConfig(c log.Config) {
 // KAFKA_STORAGE_ERROR, ErrGuardGone. With ErrRefused it is certain that the
 // batch is not stored.
 func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
-	q, err := p.proposal(a)
+	q, err := p.proposal(ctx, a)
 	if err != nil {
 		return Appended{}, refusedError{err}
 	}
@@ -210,18 +221,18 @@ func (p *Partition) Append(ctx context.Context, a Append) (Appended, error) {
 	if err := p.run(ctx, q); err != nil {
 		return Appended{}, err
 	}
-	if a.Acks != -1 && p.Fenced() { // nothing else tells who led when it was stored
+	if a.Acks != -1 && p.staysFenced(ctx) { // nothing else tells who led when it was stored
 		return Appended{}, fmt.Errorf("append: %w: %w", errFenced, kerr.NotLeaderForPartition)
 	}
 	return p.appended(q), nil
 }
 
 // proposal is what an append proposes.
-func (p *Partition) proposal(a Append) (*proposal, error) {
+func (p *Partition) proposal(ctx context.Context, a Append) (*proposal, error) {
 	if _, err := record.Peek(a.Batch); err != nil {
 		return nil, fmt.Errorf("append: %w: %w", err, kerr.CorruptMessage)
 	}
-	if p.Fenced() {
+	if l := p.Leadership(); (l.Ready || l.Stranded) && p.staysFenced(ctx) { // who leads nothing says so, whomever it hears
 		return nil, fmt.Errorf("append: %w: %w", errFenced, kerr.NotEnoughReplicas)
 	}
 	need, err := p.enough(a)

@@ -21,7 +21,7 @@ func TestIdleAppendsKeepNoneWaiting(t *testing.T) {
 		p := openOne(t, n, 0)
 		for _, prompt := range []bool{false, true} {
 			var links slowLinks
-			tr := newTransport(p.id, Recovery{}, 1, &links, p.group.Load().store, n.throttle, func() {})
+			tr := newTransport(p.id, Recovery{}, 1, &links, p.group.Load().store, n.throttle, func() {}, func(uint64) {})
 			tr.prompt = prompt
 			pipe, err := tr.AppendEntriesPipeline("2", "2")
 			if err != nil {

@@ -18,16 +18,21 @@ func (t *transport) receive(req any) mesh.Wait {
 		if err := errors.Join(checkTerms(r), checkMembers(r.Entries)); err != nil {
 			return failed(err)
 		}
+		t.saw(r.Term)
 		commit := r.LeaderCommitIndex
 		t.limit(r)
 		if t.newcomer.Load() || t.forgetful.Load() {
 			return t.hear(r, t.line(req), commit)
 		}
 	case *raft.RequestVoteRequest, *raft.RequestPreVoteRequest, *raft.TimeoutNowRequest:
+		if vote, ok := r.(*raft.RequestVoteRequest); ok { // a pre-vote's term may never be
+			t.saw(vote.Term)
+		}
 		if err := t.muted(); err != nil {
 			return failed(err)
 		}
 	case *mesh.Install:
+		t.saw(r.Term)
 		return t.install(r)
 	}
 	return t.line(req)

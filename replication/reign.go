@@ -27,15 +27,42 @@ func (o *order) begin(lead *reign) {
 	o.guards = nil
 }
 
-// resign ends the leadership of g, if it has one, and nobody is known to lead.
+// resign ends the leadership of g, if it has one. Nobody is known to lead then,
+// unless it is stranded.
 func (o *order) resign(g *group, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.current != g {
 		return
 	}
+	stranded := o.strands()
 	o.abandon(err)
-	o.publishLeader(-1)
+	if !stranded {
+		o.publishLeader(-1)
+		return
+	}
+	v := *o.view.Load()
+	v.leadership.Ready, v.leadership.Stranded = false, true
+	o.publish(v)
+}
+
+// strands says whether a leadership that ends, or a replica that was stranded
+// before and changes its state, is stranded: it knows of no newer term than its
+// own, so it is its majority that it lacks. Raft's states do not say so.
+func (o *order) strands() bool {
+	l, g := o.view.Load().leadership, o.current
+	return (l.Ready || l.Stranded) && o.newest <= uint64(l.Epoch) && !g.store.failed.Load() && !g.store.sole.Load() && o.p.votes()
+}
+
+// see takes note of a term in which another replica has stood or leads. Whoever
+// was stranded before it leads no more.
+func (o *order) see(term uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.newest = max(o.newest, term)
+	if l := o.view.Load().leadership; l.Stranded && o.newest > uint64(l.Epoch) {
+		o.publishLeader(-1)
+	}
 }
 
 // follow takes note of who leads. This replica's own leadership is published
@@ -82,7 +109,7 @@ func (o *order) doubt(leader int32) {
 
 func (o *order) publishLeader(leader int32) {
 	v := *o.view.Load()
-	if v.leadership.Leader == leader && !v.leadership.Ready {
+	if v.leadership.Leader == leader && !v.leadership.Ready && !v.leadership.Stranded {
 		return
 	}
 	v.leadership = Leadership{Leader: leader, Epoch: v.leadership.Epoch}

@@ -54,6 +54,7 @@ type order struct {
 	commits []*proposal // stored, waiting for their commit
 	mark    watermark
 	applied uint64 // last index that the state machine has seen
+	newest  uint64 // term of another replica that this one has heard of
 	guards  map[int64]*Guard
 
 	// Closed at the next occasion; nil while nobody waits for it.

@@ -43,7 +43,7 @@ func (l *slowLinks) sent() int {
 }
 
 func (l *slowLinks) up(int32) <-chan struct{} { return reachable }
-func (l *slowLinks) contact(int32) contact    { return contact{ever: true} }
+func (l *slowLinks) contact(int32) contact    { return contact{near: true} }
 func (l *slowLinks) pull(context.Context, int32, []byte) ([]byte, error) {
 	return nil, errUnreachable
 }
@@ -67,7 +67,7 @@ func TestCatchingUpStarvesNobody(t *testing.T) {
 				first = p.Log().LastIndex() - 10
 			}
 			store := p.group.Load().store
-			tr := newTransport(p.id, Recovery{}, 1, &links, store, n.throttle, func() {})
+			tr := newTransport(p.id, Recovery{}, 1, &links, store, n.throttle, func() {}, func(uint64) {})
 			var entries []*raft.Log
 			for index := first; index < first+10; index++ {
 				entry := new(raft.Log)

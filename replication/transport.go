@@ -34,8 +34,7 @@ type links interface {
 
 // A contact is what a node knows of its exchange with another.
 type contact struct {
-	age     time.Duration // since the newest request was sent that was answered
-	ever    bool
+	near    bool      // it answered a request that is too young for it to have given this node up
 	resumed time.Time // when an answer came after a silence in which others may have elected a leader; zero: never
 }
 
@@ -49,16 +48,18 @@ type transport struct {
 	links    links
 	store    *store
 	matched  func()
-	term     func() uint64 // raft's; set before anything is received
+	see      func(term uint64) // of another replica that is newer than any before
+	term     func() uint64     // raft's; set before anything is received
 	consumer chan raft.RPC
 	stop     chan struct{}
 	staging  chan struct{} // a token: one snapshot is brought here at a time
 	throttle *throttle
 	remember func() // has the slot say that nothing is forgotten any more
 
-	newcomer, forgetful atomic.Bool // no vote is given
-	forgiven            atomic.Bool // it is, though forgetful
-	prompt              bool        // followers hear of a commit at once
+	newcomer, forgetful atomic.Bool   // no vote is given
+	forgiven            atomic.Bool   // it is, though forgetful
+	prompt              bool          // followers hear of a commit at once
+	newest              atomic.Uint64 // term that another replica sent
 
 	mu    sync.Mutex
 	began time.Time // this leadership
@@ -67,29 +68,21 @@ type transport struct {
 	installs tasks
 	votes    campaign
 	arrived  chan struct{} // guarded by mu: closed when a follower opens the group
+	agreed   chan struct{} // guarded by mu: closed when a follower answers in this leadership's term; nil while nobody waits
 }
 
 // maxInLine bounds the requests that wait for raft's main goroutine. A leader
 // sends two appends and a heartbeat at a time.
 const maxInLine = 64
 
-// A peer is what the leader knows of a follower from its answers.
-type peer struct {
-	match    uint64    // last index known to be equal
-	contact  time.Time // of its last answer
-	agreed   time.Time // when the newest append was sent that it answered in this leadership's term
-	end      uint64    // the leader's last index at that time
-	caughtUp time.Time // when it last held all that the leader had
-}
-
 var (
 	_ raft.Transport   = (*transport)(nil)
 	_ raft.WithPreVote = (*transport)(nil)
 )
 
-func newTransport(id PartitionID, past Recovery, self int32, l links, s *store, th *throttle, matched func()) *transport {
+func newTransport(id PartitionID, past Recovery, self int32, l links, s *store, th *throttle, matched func(), see func(uint64)) *transport {
 	return &transport{
-		id: id, past: past, self: self, links: l, store: s, matched: matched, staging: make(chan struct{}, 1), throttle: th,
+		id: id, past: past, self: self, links: l, store: s, matched: matched, see: see, staging: make(chan struct{}, 1), throttle: th,
 		consumer: make(chan raft.RPC, maxInLine), stop: make(chan struct{}), peers: make(map[int32]peer), arrived: make(chan struct{}),
 	}
 }
@@ -274,62 +267,6 @@ func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest
 // arenas hold the record bytes of one append while it is sent.
 var arenas = sync.Pool{New: func() any { return new([]byte) }}
 
-// note remembers a follower's answer.
-func (t *transport) note(id raft.ServerID, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, sent time.Time) {
-	node, ok := nodeOf(id)
-	if !ok || resp.Term > args.Term {
-		return
-	}
-	t.mu.Lock()
-	p := t.peers[node]
-	before, now, end := p.match, time.Now(), t.store.log.LastIndex()
-	if resp.Success {
-		p.match = max(p.match, args.PrevLogEntry+uint64(len(args.Entries)))
-	}
-	switch { // as Kafka's Replica.updateFetchState
-	case p.match >= end:
-		p.caughtUp = now
-	case p.match >= p.end && p.end > 0:
-		p.caughtUp = p.contact
-	}
-	p.contact, p.end = now, end
-	if resp.Term == args.Term && sent.After(p.agreed) {
-		p.agreed = sent
-	}
-	t.peers[node] = p
-	t.mu.Unlock()
-	if p.match > before {
-		t.matched()
-	}
-}
-
-// peer is what is known of a follower in this leadership.
-func (t *transport) peer(node int32) peer {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	p, heard := t.peers[node]
-	if !heard {
-		p.caughtUp = t.began // it gets the time that a replica may lag
-	}
-	return p
-}
-
-// agreedSince says whether a voter is known to have had this leader at a time:
-// it was elected later, or an append that was sent later was answered in its term.
-func (t *transport) agreedSince(node int32, since time.Time) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return !t.began.Before(since) || !t.peers[node].agreed.Before(since)
-}
-
-// forget starts a leadership knowing nothing of the followers.
-func (t *transport) forget() {
-	t.mu.Lock()
-	clear(t.peers)
-	t.began = time.Now()
-	t.mu.Unlock()
-}
-
 // RequestVote asks for a vote.
 func (t *transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
 	if err := t.muted(); err != nil {
@@ -337,7 +274,11 @@ func (t *transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *ra
 	}
 	t.votes.ask()
 	defer t.votes.answered()
-	return into(resp)(request[raft.RequestVoteResponse](t, id, args))
+	answer, err := request[raft.RequestVoteResponse](t, id, args)
+	if err == nil {
+		t.saw(answer.Term)
+	}
+	return into(resp)(answer, err)
 }
 
 // RequestPreVote asks whether a vote would be given.
@@ -354,7 +295,11 @@ func (t *transport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args
 	if err != nil {
 		return fmt.Errorf("read the boundary: %w", err)
 	}
-	return into(resp)(request[raft.InstallSnapshotResponse](t, id, &mesh.Install{InstallSnapshotRequest: *args, State: state}))
+	answer, err := request[raft.InstallSnapshotResponse](t, id, &mesh.Install{InstallSnapshotRequest: *args, State: state})
+	if err == nil {
+		t.saw(answer.Term)
+	}
+	return into(resp)(answer, err)
 }
 
 // TimeoutNow tells a follower to elect itself.

@@ -58,7 +58,7 @@ func TestT13BadAnswerFreesTheSender(t *testing.T) {
 				defer closeNode(t, n)
 				var links slowLinks
 				p := openOne(t, n, 0)
-				tr := newTransport(p.id, Recovery{}, 1, &links, p.group.Load().store, n.throttle, func() {})
+				tr := newTransport(p.id, Recovery{}, 1, &links, p.group.Load().store, n.throttle, func() {}, func(uint64) {})
 				pipe, err := tr.AppendEntriesPipeline("2", "2")
 				if err != nil {
 					t.Fatal(err)

@@ -36,7 +36,7 @@ func Open(ctx context.Context, node *replication.Node, voters []int32, fs vfs.FS
 	if fs != nil && fs != vfs.OS {
 		cfg.Dir = ""
 	}
-	cfg.Leader, cfg.WaitLed = func() int32 { return p.Leadership().Leader }, p.WaitLed
+	cfg.Leader, cfg.WaitLed = func() int32 { return p.Leadership().Serving() }, p.WaitLed
 	m, err := OpenOn(ctx, shard.OnReplica(p, cfg.NodeID, 1), cfg)
 	if err != nil {
 		return nil, err

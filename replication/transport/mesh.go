@@ -96,6 +96,12 @@ type inboundKey struct {
 	class class
 }
 
+// fenceAfter is how old this node's newest contact with a peer may be while it may
+// take it that the peer hears it too. The two do not send at the same moment: what
+// the peer asked last before the way broke may have been asked an interval earlier
+// than what this node asked, and the peer counts from there (hard-24).
+func (c *Config) fenceAfter() time.Duration { return c.DeadAfter - c.PingInterval }
+
 // Open starts to listen. Nobody is dialled before SetPeers.
 func Open(cfg Config) (*Mesh, error) {
 	if cfg.Receive == nil || cfg.Call == nil {
@@ -122,6 +128,9 @@ func Open(cfg Config) (*Mesh, error) {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}
+	}
+	if cfg.PingInterval >= cfg.DeadAfter {
+		return nil, fmt.Errorf("transport: a ping every %v and dead after %v: want several pings before a node is dead", cfg.PingInterval, cfg.DeadAfter)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &Mesh{cfg: cfg, began: time.Now(), greeting: make(chan struct{}, maxGreeting), ctx: ctx, cancel: cancel, peers: map[int32]*Peer{}, inbound: map[inboundKey]*conn{}, runs: map[int32]incarnation{}}

@@ -24,7 +24,7 @@ type Peer struct {
 	// the mesh began. It is read at use, so a process that was stopped and
 	// wakes finds it old (hard-24).
 	contact atomic.Int64
-	resumed atomic.Int64 // when an answer came after a silence of DeadAfter, likewise; 0: never
+	resumed atomic.Int64 // when an answer came after a silence of fenceAfter, likewise; 0: never
 	alive   atomic.Bool  // as last told by Config.Changed
 
 	mu     sync.Mutex
@@ -57,6 +57,13 @@ func (p *Peer) LastContact() (age time.Duration, ever bool) {
 	return time.Since(p.mesh.began) - time.Duration(at), at >= 0
 }
 
+// Near says whether this node's newest request that the peer answered is so young
+// that the peer cannot have found this node dead.
+func (p *Peer) Near() bool {
+	age, ever := p.LastContact()
+	return ever && age < p.mesh.cfg.fenceAfter()
+}
+
 // Alive says whether the peer answered lately, but for the time in which this
 // node itself did not run. One whose process has ended is
 // not: its connection was reset and nobody listens any more.
@@ -67,8 +74,8 @@ func (p *Peer) Alive() bool {
 
 // Resumed is when the peer answered after a silence in which others may have
 // given this node up; zero is never. Requests that were held up meanwhile are
-// answered one after the other, so LastContact alone shows no gap. Whoever asks
-// for both asks for LastContact first.
+// answered one after the other, so Near alone shows no gap. Whoever asks for both
+// asks for Near first.
 func (p *Peer) Resumed() time.Time {
 	if at := p.resumed.Load(); at > 0 {
 		return p.mesh.began.Add(time.Duration(at))
@@ -89,7 +96,7 @@ func (p *Peer) answered(sent time.Time) {
 	at, now := int64(sent.Sub(p.mesh.began)), int64(time.Since(p.mesh.began))
 	for {
 		have := p.contact.Load()
-		if have >= 0 && have < at && time.Duration(now-have) >= p.mesh.cfg.DeadAfter {
+		if have >= 0 && have < at && time.Duration(now-have) >= p.mesh.cfg.fenceAfter() {
 			p.resumed.Store(now) // before contact is fresh again
 		}
 		if have >= at || p.contact.CompareAndSwap(have, at) {
