@@ -13,7 +13,7 @@ IDLETIME ?= 10s
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden reassign judge crash chaos sim planted verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -56,6 +56,9 @@ planted: ## one bug after the other planted into the broker (protocol/planted): 
 
 failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement and until the BESIDE partitions next to it are led again, and nothing lost
 	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS) -beside $(BESIDE)
+
+fulldisk: ## a real disk of 24 MB fills up under load, of a lone broker and of one of three; it wants the right to mount one
+	$(GO) test -count=1 -run '^TestFullDisk' -v -timeout 10m ./cmd/oncelog
 
 chaos: build ## three brokers killed, stopped and parted under load for a minute, and all that clients were told judged; LONG=1 for ten; SEED repeats a run's choices
 	bin/oncelog verify chaos --seed $(SEED) $(if $(LONG),--for 10m --transactors 32 --min-txns 20000 --min-faults 60 --min-client-kills 300 --min-zombies 100 --min-late-copies 2000,--for 55s)

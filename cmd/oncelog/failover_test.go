@@ -39,10 +39,11 @@ type trio struct {
 	processes [3]*process
 }
 
-func newTrio(t *testing.T) *trio {
+// newTrio starts them on the folders 1, 2 and 3 in dir, with more settings than
+// they need.
+func newTrio(t *testing.T, dir string, settings ...string) *trio {
 	t.Helper()
 	c := &trio{T: t}
-	dir := t.TempDir()
 	ports := freePorts(t, 2*len(c.configs))
 	var voters []string
 	for i := range c.configs {
@@ -51,6 +52,9 @@ func newTrio(t *testing.T) *trio {
 	for i := range c.configs {
 		c.configs[i] = serveNode(i+1, "failover", filepath.Join(dir, strconv.Itoa(i+1)), strings.Join(voters, ","),
 			fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", ports[3+i], ports[i]))
+		for _, one := range settings {
+			c.configs[i] = append(c.configs[i], "--set", one)
+		}
 		c.processes[i] = launch(t, c.configs[i]...)
 	}
 	for i := range c.processes {
@@ -94,20 +98,24 @@ func (c *trio) awaitBanner(i int) {
 	}
 }
 
-// client is one that asks again soon, so that what is measured is the cluster.
-func (c *trio) client(options ...kgo.Opt) *kgo.Client {
-	c.Helper()
-	var seeds []string
+// addresses are where clients begin.
+func (c *trio) addresses() (all []string) {
 	for _, config := range c.configs {
 		for _, arg := range config {
 			if rest, ok := strings.CutPrefix(arg, "listeners=PLAINTEXT://"); ok {
 				address, _, _ := strings.Cut(rest, ",")
-				seeds = append(seeds, address)
+				all = append(all, address)
 			}
 		}
 	}
+	return all
+}
+
+// client is one that asks again soon, so that what is measured is the cluster.
+func (c *trio) client(options ...kgo.Opt) *kgo.Client {
+	c.Helper()
 	client, err := kgo.NewClient(append([]kgo.Opt{
-		kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(20 * time.Millisecond),
+		kgo.SeedBrokers(c.addresses()...), kgo.MetadataMinAge(20 * time.Millisecond),
 		kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }),
 	}, options...)...)
 	if err != nil {
@@ -178,7 +186,7 @@ func (c *trio) produce(ctx context.Context, client *kgo.Client, topic string, ac
 // producer with acks=all: the next acknowledgement comes in time, and all that
 // was acknowledged is there once and in order.
 func TestFailover(t *testing.T) {
-	c := newTrio(t)
+	c := newTrio(t, t.TempDir())
 	const topic, beside = "orders", "beside"
 	client := c.client()
 	if _, err := kadm.NewClient(client).CreateTopic(t.Context(), 1, 3, nil, topic); err != nil {

@@ -27,7 +27,7 @@ func TestFullDisk(t *testing.T) {
 	if testing.Short() {
 		t.Skip("a partition comes back from a full disk after seconds")
 	}
-	c := newCrash(t, 1, smallDisk(t))
+	c := newCrash(t, 1, smallDisk(t, t.TempDir()))
 	if code, _, errOut := execute(t, "", "topic", "create", ballastTopic, "-b", c.p.Bootstrap); code != exitOK {
 		t.Fatalf("exit %d, %s", code, errOut)
 	}
@@ -53,10 +53,9 @@ func TestFullDisk(t *testing.T) {
 	c.finish(load, 1)
 }
 
-// smallDisk is a file system of a few megabytes.
-func smallDisk(t *testing.T) string {
+// smallDisk makes a folder a file system of a few megabytes.
+func smallDisk(t *testing.T, dir string) string {
 	t.Helper()
-	dir := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=24m", "oncelog-test", dir).CombinedOutput(); err != nil {
 		t.Skipf("a file system that can be filled wants the right to mount one: %v, %s", err, out)
 	}
