@@ -29,6 +29,9 @@ const (
 	keyTxnOffsetCommit      = int16(kmsg.TxnOffsetCommit)
 	keyDescribeConfigs      = int16(kmsg.DescribeConfigs)
 	keyCreatePartitions     = int16(kmsg.CreatePartitions)
+	keyElectLeaders         = int16(kmsg.ElectLeaders)
+	keyAlterReassignments   = int16(kmsg.AlterPartitionAssignments)
+	keyListReassignments    = int16(kmsg.ListPartitionReassignments)
 	keyDeleteGroups         = int16(kmsg.DeleteGroups)
 	keyOffsetDelete         = int16(kmsg.OffsetDelete)
 	keyDescribeProducers    = int16(kmsg.DescribeProducers)
@@ -62,6 +65,7 @@ const (
 	codeTopicExists             int16 = 36
 	codeInvalidPartitions       int16 = 37
 	codeInvalidReplication      int16 = 38
+	codeInvalidAssignment       int16 = 39
 	codeInvalidConfig           int16 = 40
 	codeInvalidRequest          int16 = 42
 	codeOutOfOrderSequence      int16 = 45
@@ -80,7 +84,10 @@ const (
 	codeUnknownLeaderEpoch      int16 = 75
 	codeUnsupportedCompression  int16 = 76
 	codeMemberIDRequired        int16 = 79
+	codePreferredNotAvailable   int16 = 80
 	codeFencedInstanceID        int16 = 82
+	codeElectionNotNeeded       int16 = 84
+	codeNoReassignment          int16 = 85
 	codeInvalidRecord           int16 = 87
 	codeUnstableOffsetCommit    int16 = 88
 	codeProducerFenced          int16 = 90
