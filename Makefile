@@ -60,8 +60,8 @@ failover: ## three brokers in three processes, the leader's killed KILLS times: 
 fulldisk: ## a real disk of 24 MB fills up under load, of a lone broker and of one of three; it wants the right to mount one
 	$(GO) test -count=1 -run '^TestFullDisk' -v -timeout 10m ./cmd/oncelog
 
-chaos: build ## three brokers killed, stopped and parted under load for a minute, and all that clients were told judged; LONG=1 for ten; SEED repeats a run's choices
-	bin/oncelog verify chaos --seed $(SEED) $(if $(LONG),--for 10m --transactors 32 --min-txns 20000 --min-faults 60 --min-client-kills 300 --min-zombies 100 --min-late-copies 2000,--for 55s)
+chaos: build ## three brokers killed, stopped and parted under load for a minute, and all that clients were told judged; LONG=1 for ten; MOVES=1: partitions move and a fourth broker comes and goes, for three; SEED repeats a run's choices
+	bin/oncelog verify chaos --seed $(SEED) $(if $(LONG),--for 10m --transactors 32 --min-txns 20000 --min-faults 60 --min-client-kills 300 --min-zombies 100 --min-late-copies 2000,$(if $(MOVES),--moves --for 3m,--for 55s))
 
 verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka, which looks for timed out transactions every 10 s
 	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,10 +22,16 @@ import (
 // children are the brokers of a cluster, each in a process of its own, and the
 // proxies through which they reach each other. It restarts none by itself.
 type children struct {
+	app     *app
 	mesh    *nemesis.Mesh
-	all     []*child
+	newborn func(id int32, p ports, own map[string]string) *child
+	free    func() (ports, error)
+	dir     string
 	changed func()      // called when a process was started, serves or has ended
 	say     func(error) // of what nobody waits for
+
+	mu  sync.Mutex
+	all []*child
 }
 
 var _ nemesis.Cluster = (*children)(nil)
@@ -45,15 +52,11 @@ func (a *app) newChildren(f *devFlags, properties map[string]string, dir string,
 	if err != nil {
 		return nil, err
 	}
-	c := &children{mesh: mesh, changed: func() {}, say: func(err error) { fmt.Fprintf(a.err, "oncelog: %v\n", err) }}
-	for i := range f.brokers {
-		id := int32(i + 1)
-		p := taken[id]
-		own := map[string]string{
-			"node.id": fmt.Sprint(id), "log.dirs": filepath.Join(dir, fmt.Sprint(id)), "controller.listener.names": "CONTROLLER",
-			"listeners":                fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://%s", p.clients, p.controller),
-			"controller.quorum.voters": votersOf(id, targets, mesh),
-		}
+	c := &children{app: a, mesh: mesh, dir: dir, changed: func() {}, say: func(err error) { fmt.Fprintf(a.err, "oncelog: %v\n", err) }}
+	c.free = func() (ports, error) { return f.portsOf(len(c.Nodes())) }
+	c.newborn = func(id int32, p ports, own map[string]string) *child {
+		own["node.id"], own["log.dirs"], own["controller.listener.names"] = fmt.Sprint(id), filepath.Join(dir, fmt.Sprint(id)), "CONTROLLER"
+		own["listeners"] = fmt.Sprintf("PLAINTEXT://%s,CONTROLLER://%s", p.clients, p.controller)
 		for name, value := range properties {
 			setDefault(own, name, value)
 		}
@@ -61,17 +64,31 @@ func (a *app) newChildren(f *devFlags, properties map[string]string, dir string,
 		if p.http != "" {
 			one.http = "http://" + p.http
 		}
-		one.changed = func(state string) {
-			if state == childEnded {
-				if err := c.mesh.Down(id); err != nil {
-					c.say(fmt.Errorf("proxies of broker %d: %w", id, err))
-				}
-			}
-			c.changed()
-		}
-		c.all = append(c.all, one)
+		one.changed = func(state string) { c.note(id, state) }
+		return one
+	}
+	for i := range f.brokers {
+		id := int32(i + 1)
+		c.all = append(c.all, c.newborn(id, taken[id], map[string]string{"controller.quorum.voters": votersOf(id, targets, mesh)}))
 	}
 	return c, nil
+}
+
+// note takes note of what a child does now.
+func (c *children) note(id int32, state string) {
+	if state == childEnded {
+		if err := c.mesh.Down(id); err != nil {
+			c.say(fmt.Errorf("proxies of broker %d: %w", id, err))
+		}
+	}
+	c.changed()
+}
+
+// list is all children there are now.
+func (c *children) list() []*child {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
 }
 
 // ports are the addresses of one broker. They are known before it starts and
@@ -143,7 +160,7 @@ func (f *devFlags) serveArgs(properties map[string]string, http string) []string
 }
 
 func (c *children) find(node int32) (*child, error) {
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		if one.id == node {
 			return one, nil
 		}
@@ -161,14 +178,14 @@ func (c *children) on(node int32, do func(*child) error) error {
 }
 
 func (c *children) Nodes() (all []int32) {
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		all = append(all, one.id)
 	}
 	return all
 }
 
 func (c *children) Bootstrap() (all []string) {
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		all = append(all, one.bootstrap)
 	}
 	return all
@@ -223,7 +240,7 @@ func (c *children) startAll(ctx context.Context) error {
 		}
 	}
 	starting, ctx := errgroup.WithContext(ctx)
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		starting.Go(func() error { return one.awaitServing(ctx) })
 	}
 	return starting.Wait()
@@ -233,7 +250,7 @@ func (c *children) startAll(ctx context.Context) error {
 func (c *children) close() error {
 	err := c.mesh.Heal()
 	var closing errgroup.Group
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		if _, pid := one.state(); pid != 0 {
 			closing.Go(one.stop)
 		}
@@ -252,7 +269,7 @@ type childStatus struct {
 }
 
 func (c *children) status() (all []childStatus) {
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		state, pid := one.state()
 		all = append(all, childStatus{one.id, one.bootstrap, pid, state, one.dir, one.http})
 	}
@@ -261,7 +278,7 @@ func (c *children) status() (all []childStatus) {
 
 // bannerNodes are the brokers for the banner.
 func (c *children) bannerNodes() (all []bannerNode) {
-	for _, one := range c.all {
+	for _, one := range c.list() {
 		_, pid := one.state()
 		all = append(all, bannerNode{NodeID: json.Number(fmt.Sprint(one.id)), Bootstrap: one.bootstrap, LogDirs: one.dir, HTTP: one.http, PID: pid})
 	}

@@ -53,18 +53,27 @@ func TestDrain(t *testing.T) {
 		Brokers: kadm.BrokerDetails{{NodeID: 1}, {NodeID: 2}, {NodeID: 3}, {NodeID: 4}},
 		Topics:  kadm.TopicDetails{"orders": {Topic: "orders", Partitions: kadm.PartitionDetails{0: partition(0, 3, 1), 1: partition(1, 1, 3), 2: partition(2, 1, 2)}}},
 	}
-	moves, held, err := drainOf(meta, 3)
+	moves, held, err := drainOf(meta, nil, 3)
 	var want kadm.AlterPartitionAssignmentsReq
 	want.Assign("orders", 0, []int32{4, 1})
 	want.Assign("orders", 1, []int32{1, 2})
 	if err != nil || held != 2 || !reflect.DeepEqual(moves, want) {
 		t.Errorf("got  %v, %d, %v\nwant %v", moves, held, err, want)
 	}
+	// 0 leaves broker 3 already, 1 goes there and away from 2, which can so take it.
+	moving := kadm.Metadata{Brokers: meta.Brokers, Topics: kadm.TopicDetails{"orders": {Topic: "orders", Partitions: kadm.PartitionDetails{0: partition(0, 4, 1, 3), 1: partition(1, 3, 1, 4, 2)}}}}
+	under := kadm.ListPartitionReassignmentsResponses{"orders": {0: {RemovingReplicas: []int32{3}}, 1: {AddingReplicas: []int32{3}, RemovingReplicas: []int32{2}}}}
+	moves, held, err = drainOf(moving, under, 3)
+	want = nil
+	want.Assign("orders", 1, []int32{2, 1, 4})
+	if err != nil || held != 2 || !reflect.DeepEqual(moves, want) {
+		t.Errorf("while partitions move: got  %v, %d, %v\nwant %v", moves, held, err, want)
+	}
 	meta.Brokers = meta.Brokers[:1]
-	if _, held, err := drainOf(meta, 3); held != 2 || err == nil || !strings.Contains(err.Error(), "add a broker first") {
+	if _, held, err := drainOf(meta, nil, 3); held != 2 || err == nil || !strings.Contains(err.Error(), "add a broker first") {
 		t.Errorf("with one other broker: %d held, %v; want what to do", held, err)
 	}
-	if _, held, err := drainOf(meta, 9); held != 0 || err != nil {
+	if _, held, err := drainOf(meta, nil, 9); held != 0 || err != nil {
 		t.Errorf("a broker without replicas: %d held, %v", held, err)
 	}
 }

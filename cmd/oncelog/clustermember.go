@@ -179,32 +179,9 @@ type removal struct {
 }
 
 func (r removal) run(ctx context.Context, drain bool) error {
-	meta, err := r.admin.Metadata(ctx)
+	held, err := r.take(ctx, drain)
 	if err != nil {
 		return err
-	}
-	moves, held, err := drainOf(meta, r.id)
-	switch {
-	case held > 0 && !drain:
-		return failed(exitFailed, "broker %d holds %d replica(s): oncelog cluster remove %d --drain moves them to the other brokers first", r.id, held, r.id)
-	case held > 0 && err != nil:
-		return err
-	case held > 0:
-		if err := r.move(ctx, moves, held); err != nil {
-			return err
-		}
-	}
-	req := kmsg.NewPtrUnregisterBrokerRequest()
-	req.BrokerID = r.id
-	resp, err := req.RequestWith(ctx, r.client)
-	if err != nil {
-		return err
-	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
-		if resp.ErrorMessage != nil {
-			err = fmt.Errorf("%s: %w", *resp.ErrorMessage, err)
-		}
-		return fmt.Errorf("take broker %d off: %w", r.id, err)
 	}
 	row := struct {
 		ID    int32 `json:"node_id"`
@@ -213,9 +190,47 @@ func (r removal) run(ctx context.Context, drain bool) error {
 	return r.app.print(row, []string{"BROKER", "MOVED", ""}, [][]string{text(r.id, held, "taken off; its process can be ended")})
 }
 
+// take takes the broker off, and returns how many replicas it held.
+func (r removal) take(ctx context.Context, drain bool) (held int, err error) {
+	meta, err := r.admin.Metadata(ctx)
+	if err != nil {
+		return 0, err
+	}
+	under, err := r.admin.ListPartitionReassignments(ctx, meta.Topics.TopicsSet())
+	if err != nil {
+		return 0, err
+	}
+	moves, held, err := drainOf(meta, under, r.id)
+	switch {
+	case held > 0 && !drain:
+		return held, failed(exitFailed, "broker %d holds %d replica(s): oncelog cluster remove %d --drain moves them to the other brokers first", r.id, held, r.id)
+	case held > 0 && err != nil:
+		return held, err
+	case held > 0:
+		if err := r.move(ctx, moves, held); err != nil {
+			return held, err
+		}
+	}
+	req := kmsg.NewPtrUnregisterBrokerRequest()
+	req.BrokerID = r.id
+	resp, err := req.RequestWith(ctx, r.client)
+	if err != nil {
+		return held, err
+	}
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		if resp.ErrorMessage != nil {
+			err = fmt.Errorf("%s: %w", *resp.ErrorMessage, err)
+		}
+		return held, fmt.Errorf("take broker %d off: %w", r.id, err)
+	}
+	return held, nil
+}
+
 // drainOf decides where the replicas of a broker go: each to the broker with the
-// fewest that holds none of that partition, in the place that it had.
-func drainOf(meta kadm.Metadata, id int32) (moves kadm.AlterPartitionAssignmentsReq, held int, err error) {
+// fewest that holds none of that partition, in the place that it had. Of partitions
+// that are moving already it counts where they go; those that leave the broker
+// anyway, as when a drain is asked for again, are let be.
+func drainOf(meta kadm.Metadata, under kadm.ListPartitionReassignmentsResponses, id int32) (moves kadm.AlterPartitionAssignmentsReq, held int, err error) {
 	load := map[int32]int{}
 	for _, b := range meta.Brokers {
 		if b.NodeID != id {
@@ -239,7 +254,13 @@ func drainOf(meta kadm.Metadata, id int32) (moves kadm.AlterPartitionAssignments
 			}
 			held++
 			next := slices.Clone(p.Replicas)
-			if next[at] = leastLoaded(load, p.Replicas); next[at] < 0 {
+			if now, moving := under[p.Topic][p.Partition]; moving {
+				next = slices.DeleteFunc(next, func(replica int32) bool { return slices.Contains(now.RemovingReplicas, replica) })
+				if at = slices.Index(next, id); at < 0 {
+					continue
+				}
+			}
+			if next[at] = leastLoaded(load, next); next[at] < 0 {
 				err = failed(exitFailed, "%s-%d has %d replicas, and the %d other broker(s) hold one each: add a broker first, or give the topic fewer replicas with kafka-reassign-partitions", p.Topic, p.Partition, len(p.Replicas), len(load))
 				continue
 			}
@@ -266,12 +287,11 @@ const moveLook = 500 * time.Millisecond
 
 // move starts the moves and waits until they are done.
 func (r removal) move(ctx context.Context, moves kadm.AlterPartitionAssignmentsReq, held int) error {
-	answers, err := r.admin.AlterPartitionAssignments(ctx, moves)
-	if err != nil {
-		return fmt.Errorf("move the replicas of broker %d: %w", r.id, err)
-	}
-	if err := answers.Error(); err != nil {
-		return fmt.Errorf("move the replicas of broker %d: %w", r.id, err)
+	if len(moves) > 0 {
+		answers, err := r.admin.AlterPartitionAssignments(ctx, moves)
+		if err := errors.Join(err, answers.Error()); err != nil {
+			return fmt.Errorf("move the replicas of broker %d: %w", r.id, err)
+		}
 	}
 	for said := -1; ; {
 		left, err := r.left(ctx)

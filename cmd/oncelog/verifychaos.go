@@ -24,6 +24,7 @@ type chaosFlags struct {
 	dir    string
 	keep   bool
 	faults []string
+	moves  bool
 
 	transactors int           // beyond the load's own
 	least       verify.Floors // what the caller demands
@@ -41,7 +42,7 @@ once the brokers were asked to end, the replicas of each partition with each oth
 
 Exit 0: no promise was broken. 1: one was; the folder with the brokers' data, their
 logs and the history stays. 4: too little was done to prove anything.`,
-		Example: "  oncelog verify chaos\n  oncelog verify chaos --for 10m --seed 7\n  oncelog verify chaos --fault kill-leader --fault isolate-leader",
+		Example: "  oncelog verify chaos\n  oncelog verify chaos --for 10m --seed 7\n  oncelog verify chaos --fault kill-leader --fault isolate-leader\n  oncelog verify chaos --moves --for 3m",
 		Args:    exactly(),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.chaos(cmd.Context(), &f) },
 	}
@@ -56,6 +57,7 @@ logs and the history stays. 4: too little was done to prove anything.`,
 	flags.IntVar(&f.least.ClientKills, "min-client-kills", 0, "likewise, fewer killed clients")
 	flags.IntVar(&f.least.Zombies, "min-zombies", 0, "likewise, fewer clients that came back when another had their transactional id")
 	flags.IntVar(&f.least.LateCopies, "min-late-copies", 0, "likewise, fewer requests that came a second time, late")
+	flags.BoolVar(&f.moves, "moves", false, "partitions move, leaders change, and a fourth broker comes and goes, with kills between")
 	flags.StringSliceVar(&f.faults, "fault", nil, "do only these faults (repeat): "+fmt.Sprint(nemesis.Names()))
 	return cmd
 }
@@ -71,6 +73,9 @@ var chaosSettings = map[string]string{
 var chaosMishaps = verify.Mishaps{Lifetime: 8 * time.Second, Zombies: 50, Copies: 20, Lost: 200}
 
 func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
+	if f.moves {
+		f.faults = append(f.faults, nemesis.Moves()...)
+	}
 	if err := nemesis.Check(f.faults); err != nil {
 		return &exitError{exitUsage, err}
 	}
@@ -150,7 +155,7 @@ func (a *app) withBrokers(ctx context.Context, dir string, settings map[string]s
 	if err := f.setCommon(properties, dir); err != nil {
 		return err
 	}
-	logs, err := logFiles(dir, f.brokers)
+	logs, err := logFiles(dir, f.brokers+1) // one more may be added
 	if err != nil {
 		return err
 	}
@@ -182,7 +187,7 @@ func (f *chaosFlags) floors(rounds int, skipped []string) verify.Floors {
 	floors.Faults = map[string]int{}
 	names := f.faults
 	if len(names) == 0 {
-		names = nemesis.Names()
+		names = nemesis.Usual()
 	}
 	for _, name := range names {
 		floors.Faults[name] = 1

@@ -144,6 +144,11 @@ func (n *Nemesis) place(ctx context.Context, partitions []kadm.PartitionDetail, 
 func (n *Nemesis) again(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, aimPatience)
 	defer cancel()
+	return n.againWithin(ctx, do)
+}
+
+// againWithin is again for as long as ctx lasts.
+func (n *Nemesis) againWithin(ctx context.Context, do func(context.Context) error) error {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -26,6 +26,13 @@ type Cluster interface {
 	Pause(node int32) error
 	Resume(node int32) error
 
+	// Add starts one more broker, which joins the others, and returns when it
+	// serves; after an error it can be asked for again. Remove moves the replicas of
+	// a broker that was added elsewhere, takes it off the cluster and ends it. The
+	// links of such a broker cannot be cut.
+	Add(ctx context.Context) (node int32, err error)
+	Remove(ctx context.Context, node int32) error
+
 	// Cut holds the bytes from one broker to another, Slow delays them, and Heal
 	// ends both for all.
 	Cut(from, to int32) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -37,6 +38,25 @@ var faults = []fault{
 	{"rolling-restart", (*Nemesis).rollingRestart},
 	{"elect-leaders", (*Nemesis).electLeaders},
 	{"reassign", (*Nemesis).reassign},
+	{addBroker, (*Nemesis).members},
+	{removeBroker, (*Nemesis).members},
+}
+
+// The names of what is done only where it is asked for: it takes its time.
+const addBroker, removeBroker = "add-broker", "remove-broker"
+
+// Usual lists the faults that are done unless others are chosen.
+func Usual() []string {
+	return slices.DeleteFunc(Names(), func(name string) bool { return name == addBroker || name == removeBroker })
+}
+
+// Moves lists, for a run about moving partitions and brokers that come and go,
+// what is done in a cycle: between two changes somebody is killed.
+func Moves() []string {
+	return []string{
+		addBroker, removeBroker, "reassign", "reassign", "reassign", "reassign", "elect-leaders", "elect-leaders",
+		"kill-leader", "kill-follower", "kill-controller", "kill-coordinator", "kill-twice", "kill-majority", "isolate-leader", "pause-leader", "rolling-restart",
+	}
 }
 
 // Names lists the faults.
@@ -129,12 +149,12 @@ func pause(who role) func(*Nemesis, context.Context) error {
 // part holds what a broker sends to the others, what they send to it, or both.
 func part(who role, out, in bool) func(*Nemesis, context.Context) error {
 	return func(n *Nemesis, ctx context.Context) error {
-		node, err := n.victim(ctx, who)
+		node, err := n.linkedVictim(ctx, who)
 		if err != nil {
 			return err
 		}
 		var errs []error
-		for _, other := range n.others(node) {
+		for _, other := range n.linked(node) {
 			if out {
 				errs = append(errs, n.cluster.Cut(node, other))
 			}
@@ -148,11 +168,11 @@ func part(who role, out, in bool) func(*Nemesis, context.Context) error {
 
 // cutTwo parts two brokers that both reach the third.
 func (n *Nemesis) cutTwo(ctx context.Context) error {
-	node, err := n.victim(ctx, leader)
+	node, err := n.linkedVictim(ctx, leader)
 	if err != nil {
 		return err
 	}
-	other := pick(n.random, n.others(node))
+	other := pick(n.random, n.linked(node))
 	return errors.Join(n.cluster.Cut(node, other), n.cluster.Cut(other, node), hold(ctx, n.lastingly()))
 }
 
@@ -160,8 +180,8 @@ func (n *Nemesis) cutTwo(ctx context.Context) error {
 func (n *Nemesis) slowLinks(ctx context.Context) error {
 	n.aimed("all")
 	var errs []error
-	for _, from := range n.cluster.Nodes() {
-		for _, to := range n.others(from) {
+	for _, from := range n.founders() {
+		for _, to := range n.linked(from) {
 			errs = append(errs, n.cluster.Slow(from, to, time.Duration(n.random.Int64N(int64(100*time.Millisecond)))))
 		}
 	}
@@ -192,20 +212,25 @@ func (n *Nemesis) electLeaders(ctx context.Context) error {
 	return nil
 }
 
-// reassign takes a replica from a few partitions, and then, whether that has come
-// to its end or not, gives them one on every broker in another order.
+// movedAtOnce bounds the partitions of one reassignment.
+const movedAtOnce = 8
+
+// reassign takes a replica from a few partitions of any topic, and then, whether
+// that has come to its end or not, gives them all three on other brokers.
 func (n *Nemesis) reassign(ctx context.Context) error {
 	if err := n.offered(ctx, kmsg.AlterPartitionAssignments); err != nil {
 		return err
 	}
-	meta, err := kadm.NewClient(n.client).Metadata(ctx, pick(n.random, n.targets.Topics))
+	meta, err := kadm.NewClient(n.client).Metadata(ctx)
 	if err != nil {
 		return err
 	}
 	var moved []kadm.PartitionDetail
-	for _, topic := range meta.Topics {
-		moved = topic.Partitions.Sorted()
+	for _, topic := range meta.Topics.Sorted() {
+		moved = append(moved, topic.Partitions.Sorted()...)
 	}
+	n.random.Shuffle(len(moved), func(i, j int) { moved[i], moved[j] = moved[j], moved[i] })
+	moved = moved[:min(len(moved), movedAtOnce)]
 	all := n.cluster.Nodes()
 	some := func(count int) func() []int32 {
 		return func() (on []int32) {
@@ -215,6 +240,7 @@ func (n *Nemesis) reassign(ctx context.Context) error {
 			return on
 		}
 	}
-	n.aimed(fmt.Sprintf("%d partitions", len(moved)))
-	return errors.Join(n.place(ctx, moved, some(len(all)-1)), hold(ctx, n.awhile()), n.place(ctx, moved, some(len(all))))
+	const replicas = 3
+	n.aimed(fmt.Sprintf("%d partitions over %d brokers", len(moved), len(all)))
+	return errors.Join(n.place(ctx, moved, some(replicas-1)), hold(ctx, n.awhile()), n.place(ctx, moved, some(replicas)))
 }

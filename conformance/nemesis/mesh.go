@@ -3,6 +3,7 @@ package nemesis
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -89,6 +90,9 @@ func ListenLow() (net.Listener, error) {
 	}
 	return nil, fmt.Errorf("find a free port between %d and %d: %w", lowest, highest, err)
 }
+
+// Nodes lists those that have links.
+func (m *Mesh) Nodes() []int32 { return slices.Sorted(maps.Keys(m.targets)) }
 
 // Address is where one node reaches another.
 func (m *Mesh) Address(from, to int32) string { return m.links[pair{from, to}].address }

@@ -37,7 +37,7 @@ const (
 type Options struct {
 	Seed   uint64        // of which faults there are, in which order
 	For    time.Duration // how long it goes on
-	Faults []string      // names; none: all
+	Faults []string      // names; none: Usual
 	Say    func(format string, args ...any)
 }
 
@@ -50,6 +50,7 @@ type Nemesis struct {
 	random   *rand.Rand
 	say      func(format string, args ...any)
 	name     string // of the fault that is being done
+	added    int32  // the broker that was added, 0: none
 	skipped  map[string]bool
 }
 
@@ -99,10 +100,10 @@ func Run(ctx context.Context, c Cluster, r *verify.Recorder, targets verify.Targ
 	return rounds, skipped, err
 }
 
-// choose finds faults by their names; none are all.
+// choose finds faults by their names; none are the usual ones.
 func choose(names []string) ([]fault, error) {
 	if len(names) == 0 {
-		return slices.Clone(faults), nil
+		names = Usual()
 	}
 	var chosen []fault
 	for _, name := range names {
