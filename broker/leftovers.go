@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"encoding/hex"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,13 @@ func (b *Broker) removeLeftovers(ctx context.Context, dir string) error {
 	}
 	image := b.image()
 	for _, entry := range entries {
-		id, ok := partitionOf(entry.Name())
+		name, removed := log.RemovedFolder(entry.Name())
+		if removed {
+			if err := b.cfg.FS.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
+				b.logger.Warn("what is left of a replica that was removed stays on disk", "folder", entry.Name(), "error", err)
+			}
+		}
+		id, ok := partitionOf(name)
 		if !ok || !entry.IsDir() || id.TopicID == cluster.MetadataTopicID {
 			continue
 		}

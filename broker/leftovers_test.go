@@ -46,7 +46,14 @@ func TestLeftoversOfDeletedTopicsAreRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	half := folder(kept) + ".removed" // by a removal that was cut short
+	if err := files.MkdirAll(half, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	stop(start())
+	if _, err := files.Stat(half); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is there: %v", half, err)
+	}
 	for id, want := range map[[16]byte]bool{kept: true, gone: false, unknown: true} {
 		_, err := files.Stat(folder(id))
 		if there := !errors.Is(err, fs.ErrNotExist); there != want {

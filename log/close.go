@@ -3,6 +3,7 @@ package log
 import (
 	"errors"
 	"path/filepath"
+	"strings"
 )
 
 // Close flushes what was appended, waits for background work and closes the
@@ -58,7 +59,18 @@ func (l *Log) lastFlush() error {
 	return l.writeFlushed()
 }
 
-// Remove closes the log and deletes its directory.
+// removedSuffix is behind the name of a directory that is being deleted. Source:
+// Kafka's LogManager.asyncDelete, which renames to -delete.
+const removedSuffix = ".removed"
+
+// RemovedFolder says whether a directory of this name is what was left of a log's
+// when its removal was cut short, and how that one was called.
+func RemovedFolder(name string) (of string, removed bool) {
+	return strings.CutSuffix(name, removedSuffix)
+}
+
+// Remove closes the log and deletes its directory. That has another name first, so
+// that half a log, after a crash, is none.
 func (l *Log) Remove() error {
 	l.closing.Store(true)
 	l.cleaner.take()
@@ -72,8 +84,16 @@ func (l *Log) Remove() error {
 	l.releaseWriting(&l.w)
 	l.writer.give()
 	err := l.handles.close()
-	if err := l.fs.RemoveAll(l.dir); err != nil {
-		return err
+	gone, parent := l.dir+removedSuffix, filepath.Dir(l.dir)
+	for _, step := range []func() error{
+		func() error { return l.fs.RemoveAll(gone) },
+		func() error { return l.fs.Rename(l.dir, gone) },
+		func() error { return l.fs.SyncDir(parent) },
+		func() error { return l.fs.RemoveAll(gone) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	return errors.Join(err, l.fs.SyncDir(filepath.Dir(l.dir)))
+	return errors.Join(err, l.fs.SyncDir(parent))
 }

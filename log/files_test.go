@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -350,6 +351,60 @@ func TestFollowerEntriesMustMatch(t *testing.T) {
 	}
 	if err := l.Append([]Entry{{Index: 2, Term: 1, Kind: KindBatch, Data: good}}); err != nil {
 		t.Errorf("the right one: %v", err)
+	}
+}
+
+// A killedRemoval is a file system on which a process is killed while it removes a
+// log: one of the files is gone.
+type killedRemoval struct{ vfs.FS }
+
+var errKilled = errors.New("killed")
+
+func (f killedRemoval) RemoveAll(name string) error {
+	entries, err := f.ReadDir(name)
+	if err != nil {
+		return f.FS.RemoveAll(name) // it is not there
+	}
+	return errors.Join(f.FS.RemoveAll(filepath.Join(name, entries[0].Name())), errKilled)
+}
+
+// A removal that was cut short leaves nothing that is taken for a log: the replica
+// may come back, and must not be held up by what is left of the one before.
+func TestRemovalIsCutShort(t *testing.T) {
+	files := newDisk()
+	l := openOn(t, "topic-0", killedRemoval{files}, compactConfig)
+	putKind(t, l, 1, KindNoop, nil)
+	for i := range 30 {
+		put(t, l, keyed(record.NoProducer(), int64(i), fmt.Sprint("key", i%3, "=", strings.Repeat("x", 400))))
+	}
+	mustCompact(t, l, time.UnixMilli(1_700_000_000_000))
+	if err := l.Remove(); !errors.Is(err, errKilled) {
+		t.Fatal(err)
+	}
+	again := openOn(t, "topic-0", files, compactConfig)
+	if again.LastIndex() != 0 || again.EndOffset() != 0 {
+		t.Errorf("index %d, offset %d; want an empty log", again.LastIndex(), again.EndOffset())
+	}
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for _, e := range entries {
+		if name, removed := RemovedFolder(e.Name()); removed && name == "topic-0" {
+			left++
+		}
+	}
+	if left != 1 {
+		t.Errorf("%d folders are named as removed, want 1", left)
+	}
+	if err := again.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"topic-0", "topic-0" + removedSuffix} {
+		if _, err := files.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: %v; want that the next removal takes all with it", name, err)
+		}
 	}
 }
 
