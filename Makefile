@@ -1,4 +1,4 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, LONG, ROUNDS, SEED, SEEDS, SETTLE and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, LONG, MINUTE, MOST, ROUNDS, SEED, SEEDS, SETTLE and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
@@ -10,10 +10,12 @@ BESIDE   ?= 100
 SEED     ?= 0
 SETTLE   ?= 1s
 IDLETIME ?= 10s
+MINUTE   ?= 1m
+MOST     ?= 8
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle
+.PHONY: build test race check cross golden fuzz bench conform kgo clients interop streams verifiable tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle idle3
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -68,6 +70,9 @@ verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka,
 
 idle: ## latency of an active client and the broker's memory, with and without 1,000 idle and ten slow connections beside it
 	$(GO) test -count=1 -run '^TestCrowdFigures$$' -v -timeout 30m ./cmd/oncelog -crowd $(IDLETIME)
+
+idle3: ## three nodes with 1,000 partitions that nobody uses, in one process and in three, for five MINUTEs each: that none takes more than MOST percent of a core, and that no leader changes though all garbage is collected at once and a node is stopped for 2 s
+	$(GO) test -count=1 -run '^TestIdleNodes$$' -v -timeout 60m ./cmd/oncelog -minute $(MINUTE) -most $(MOST)
 
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...
