@@ -86,13 +86,13 @@ func (n *Node) Hears(node int32) bool {
 // voters are known to have no other. It is asked at the moment of use, so a process
 // that was stopped finds out before it answers anybody (hard-24).
 func (p *Partition) Fenced() bool {
+	if planted.Is(planted.FenceIgnored) {
+		return false
+	}
 	if p.Leadership().Stranded {
 		return true
 	}
 	g := p.group.Load()
-	if planted.Is(planted.FenceIgnored) {
-		return false
-	}
 	if g.store.sole.Load() || p.node.cfg.links == nil {
 		return false
 	}
