@@ -101,7 +101,13 @@ func (j joining) properties(ctx context.Context, client *kgo.Client) (map[string
 			port = max(port, int(b.Port)+1)
 		}
 	}
-	for _, node := range quorum.nodes {
+	for _, node := range quorum.nodes { // those too that do not answer now
+		if j.id == node.NodeID {
+			return nil, usage("broker %d is there already: choose another --node-id", node.NodeID)
+		}
+		if j.id < 0 {
+			id = max(id, node.NodeID+1)
+		}
 		for _, l := range node.Listeners {
 			servers = append(servers, net.JoinHostPort(l.Host, strconv.Itoa(int(l.Port))))
 			if j.port == 0 {

@@ -187,3 +187,16 @@ func TestFaultsSayWhatIsWrong(t *testing.T) {
 	}
 	stopCleanly(t, r.p)
 }
+
+// A broker that is down keeps its node id: none that is added is given it.
+func TestNodeIDOfABrokerThatIsDownIsNotGiven(t *testing.T) {
+	r := newRig(t)
+	r.do("kill", "3")
+	var status clusterStatus
+	untilLed(t, r.p, &status, func() bool { return len(status.Brokers) == 3 && status.Brokers[2].Fenced }, "cluster", "status")
+	var properties map[string]string
+	code, out, errOut := execute(t, "", "cluster", "add", "-o", "json", "-b", r.p.Bootstrap)
+	if err := json.Unmarshal([]byte(out), &properties); code != exitOK || err != nil || properties["node.id"] != "4" {
+		t.Errorf("exit %d, %v, node id %q, %s; want 4", code, err, properties["node.id"], errOut)
+	}
+}
