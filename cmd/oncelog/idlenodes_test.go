@@ -39,7 +39,9 @@ type idleTrio struct {
 	*testing.T
 	admin *kadm.Client
 	// cpu is the processor time that each node has taken.
-	cpu func() [3]time.Duration
+	cpu  func() [3]time.Duration
+	said *lines // what the nodes say, for who asks why leaders changed
+	last map[int32]led
 }
 
 // TestIdleNodes lets three nodes with 1,000 partitions of three replicas idle,
@@ -102,7 +104,7 @@ func idleInOneProcess(t *testing.T) *idleTrio {
 	if err != nil {
 		t.Fatalf("no banner: %v; the nodes said:\n%s", err, errs)
 	}
-	return newIdleTrio(t, said.Bootstrap, func() [3]time.Duration {
+	return newIdleTrio(t, said.Bootstrap, errs, func() [3]time.Duration {
 		third := processorTime(t, os.Getpid()) / 3
 		return [3]time.Duration{third, third, third}
 	})
@@ -122,7 +124,7 @@ func idleInProcesses(t *testing.T, dir string) *idleTrio {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newIdleTrio(t, p.Bootstrap, func() (all [3]time.Duration) {
+	return newIdleTrio(t, p.Bootstrap, p.errs, func() (all [3]time.Duration) {
 		for i := range all {
 			all[i] = processorTime(t, file.Nodes[i].PID)
 		}
@@ -131,14 +133,19 @@ func idleInProcesses(t *testing.T, dir string) *idleTrio {
 }
 
 // newIdleTrio makes the topic.
-func newIdleTrio(t *testing.T, bootstrap string, cpu func() [3]time.Duration) *idleTrio {
+func newIdleTrio(t *testing.T, bootstrap string, said *lines, cpu func() [3]time.Duration) *idleTrio {
 	t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(bootstrap, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	c := &idleTrio{t, kadm.NewClient(client), cpu}
+	c := &idleTrio{t, kadm.NewClient(client), cpu, said, map[int32]led{}}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the nodes said, of each other:\n%s", c.silences())
+		}
+	})
 	c.admin.SetTimeoutMillis(int32(time.Minute.Milliseconds()))
 	began := time.Now()
 	if _, err := c.admin.CreateTopic(t.Context(), idlePartitions, 3, nil, "idle"); err != nil {
@@ -193,24 +200,43 @@ func (c *idleTrio) rows(form string, disturb func() map[int32]bool) {
 // A led is by whom and in which epoch a partition is led.
 type led struct{ leader, epoch int32 }
 
-// leaders asks who leads each partition. All must be led.
+// leaders asks who leads each partition. All must be led; what a broker tells of
+// one that is not says nothing about elections, so what was known of it stays.
 func (c *idleTrio) leaders() map[int32]led {
 	c.Helper()
 	meta, err := c.admin.Metadata(c.Context(), "idle")
 	if err != nil {
 		c.Fatal(err)
 	}
-	all := map[int32]led{}
+	all, without := map[int32]led{}, 0
 	for _, p := range meta.Topics["idle"].Partitions {
 		all[p.Partition] = led{p.Leader, p.LeaderEpoch}
-		if p.Leader < 0 {
-			c.Errorf("partition %d has no leader", p.Partition)
+		if was, known := c.last[p.Partition]; p.Leader < 0 {
+			without++
+			all[p.Partition] = was
+		} else if known && p.LeaderEpoch < was.epoch {
+			all[p.Partition] = was // this broker has not heard yet
 		}
+	}
+	c.last = all
+	if without > 0 {
+		c.Errorf("%d partitions have no leader", without)
 	}
 	if len(all) != idlePartitions {
 		c.Fatalf("%d partitions are known, want %d", len(all), idlePartitions)
 	}
 	return all
+}
+
+// silences are what the nodes said of those that they did not hear.
+func (c *idleTrio) silences() string {
+	var all strings.Builder
+	for line := range strings.Lines(c.said.String()) {
+		if strings.Contains(line, "node is silent") {
+			all.WriteString(line)
+		}
+	}
+	return all.String()
 }
 
 func sameEpochs(a, b map[int32]led) bool {
