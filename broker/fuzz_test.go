@@ -37,9 +37,10 @@ func FuzzRequests(f *testing.F) {
 	for _, r := range fruitful() {
 		f.Add(r.Key(), r.GetVersion(), r.AppendTo(nil))
 	}
-	served := 0
+	f.Add(int16(kmsg.CreatePartitions), int16(2), []byte("\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00")) // 2^32 tags
+	served, created := 0, newCreations(f)
 	f.Fuzz(func(t *testing.T, key, version int16, body []byte) {
-		if makesMany(key, version, body) {
+		if created.many(key, version, body) {
 			return
 		}
 		if served++; served%servedByOne == 0 {
@@ -102,36 +103,50 @@ func requestOf(key, version int16, body []byte) []byte {
 	return append(b, body...)
 }
 
-// makesMany says that a request would create more partitions than one is fuzzed with.
-func makesMany(key, version int16, body []byte) bool {
-	r := kmsg.RequestForKey(key)
-	if r == nil || version < 0 || version > r.MaxVersion() {
+// creations counts the partitions that a request would create. Like the broker it
+// decodes only what it has walked: kmsg counts through 2^32 tags that are not there.
+type creations struct {
+	table *protocol.Table
+	count int
+}
+
+func newCreations(f *testing.F) *creations {
+	c := &creations{}
+	var err error
+	c.table, err = protocol.NewTable(
+		protocol.On(2, 7, func(_ context.Context, r *kmsg.CreateTopicsRequest, _ *kmsg.CreateTopicsResponse) error {
+			for _, t := range r.Topics {
+				c.count += max(1, int(t.NumPartitions), len(t.ReplicaAssignment))
+			}
+			return protocol.ErrClose
+		}),
+		protocol.On(0, 3, func(_ context.Context, r *kmsg.CreatePartitionsRequest, _ *kmsg.CreatePartitionsResponse) error {
+			for _, t := range r.Topics {
+				c.count += int(t.Count)
+			}
+			return protocol.ErrClose
+		}),
+		protocol.On(0, 13, func(_ context.Context, r *kmsg.MetadataRequest, _ *kmsg.MetadataResponse) error {
+			c.count = len(r.Topics) // it may create, too
+			return protocol.ErrClose
+		}),
+	)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return c
+}
+
+// many says that a request would create more partitions than one is fuzzed with.
+func (c *creations) many(key, version int16, body []byte) bool {
+	switch key {
+	case int16(kmsg.CreateTopics), int16(kmsg.CreatePartitions), int16(kmsg.Metadata):
+	default:
 		return false
 	}
-	r.SetVersion(version)
-	count := 0
-	switch r := r.(type) {
-	case *kmsg.CreateTopicsRequest:
-		if r.ReadFrom(body) != nil {
-			return false
-		}
-		for _, t := range r.Topics {
-			count += max(1, int(t.NumPartitions), len(t.ReplicaAssignment))
-		}
-	case *kmsg.CreatePartitionsRequest:
-		if r.ReadFrom(body) != nil {
-			return false
-		}
-		for _, t := range r.Topics {
-			count += int(t.Count)
-		}
-	case *kmsg.MetadataRequest: // may create, too
-		if r.ReadFrom(body) != nil {
-			return false
-		}
-		count = len(r.Topics)
-	}
-	return count > fuzzedPartitions
+	c.count = 0
+	_, err := c.table.Serve(connected(context.Background()), requestOf(key, version, body), nil)
+	return errors.Is(err, protocol.ErrClose) && c.count > fuzzedPartitions
 }
 
 // fruitful are requests that get beyond the first check: they name what exists.

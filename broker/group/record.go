@@ -17,6 +17,7 @@ const (
 	offsetCommitValueVersion  = 4 // with the topic id as a tagged field
 	offsetCommitValueExpires  = 1 // with an expire timestamp of its own (OffsetCommit v2-4)
 	groupMetadataValueVersion = 3
+	flexibleValueVersion      = 4 // of committed offsets; they end with tags
 )
 
 // offsetKey is the key of a committed offset.
@@ -70,6 +71,29 @@ func keyVersion(key []byte) (int16, error) {
 	return int16(binary.BigEndian.Uint16(key)), nil
 }
 
+// checkValue refuses a value newer than newest, and a committed offset whose tags
+// cannot all be there: kmsg would count through 2^32 of them.
+func checkValue(value []byte, newest int16) error {
+	if len(value) < 2 {
+		return fmt.Errorf("value of %d bytes", len(value))
+	}
+	version := int16(binary.BigEndian.Uint16(value))
+	if version > newest {
+		return fmt.Errorf("value version %d, this build knows %d", version, newest)
+	}
+	if version < flexibleValueVersion {
+		return nil
+	}
+	rest := value[min(len(value), 2+8+4):] // behind version, offset and leader epoch
+	size, n := binary.Uvarint(rest)
+	if end := uint64(n) + max(size, 1) - 1 + 8; n <= 0 || size > uint64(len(rest)) || end > uint64(len(rest)) {
+		return fmt.Errorf("value of %d bytes is cut short", len(value))
+	} else if tags, n := binary.Uvarint(rest[end:]); n <= 0 || tags > uint64(len(rest))/2 {
+		return fmt.Errorf("value of %d bytes with %d tags", len(value), tags)
+	}
+	return nil
+}
+
 // decodeOffset reads a committed offset; tombstone is true when there is no value.
 func decodeOffset(r record.Record) (group string, p partition, c committed, tombstone bool, err error) {
 	k := kmsg.NewOffsetCommitKey()
@@ -81,7 +105,11 @@ func decodeOffset(r record.Record) (group string, p partition, c committed, tomb
 		return k.Group, p, c, true, nil
 	}
 	v := kmsg.NewOffsetCommitValue()
-	if err := v.ReadFrom(r.Value); err != nil {
+	err = checkValue(r.Value, offsetCommitValueVersion)
+	if err == nil {
+		err = v.ReadFrom(r.Value)
+	}
+	if err != nil {
 		return "", p, c, false, fmt.Errorf("committed offset of group %q: %w", k.Group, err)
 	}
 	c = committed{
@@ -114,7 +142,11 @@ func decodeGroup(r record.Record) (id string, g *group, err error) {
 	}
 	v := kmsg.NewGroupMetadataValue()
 	v.CurrentStateTimestamp = -1
-	if err := v.ReadFrom(r.Value); err != nil {
+	err = checkValue(r.Value, groupMetadataValueVersion)
+	if err == nil {
+		err = v.ReadFrom(r.Value)
+	}
+	if err != nil {
 		return "", nil, fmt.Errorf("metadata of group %q: %w", k.Group, err)
 	}
 	if len(v.Members) > 0 && v.Protocol == nil {

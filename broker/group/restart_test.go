@@ -1,6 +1,7 @@
 package group
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -114,6 +115,40 @@ func TestReplayIsRobust(t *testing.T) {
 		if refused := err != nil; refused != tc.refused {
 			t.Errorf("%s: got %v", tc.name, err)
 		}
+	}
+}
+
+// A value that says 2^32 tags would be counted through, and one of a newer version
+// is not understood.
+func TestValuesThatAreRefused(t *testing.T) {
+	now := time.UnixMilli(1)
+	r := offsetRecord("g", partition{"t", 1}, committed{offset: 7, metadata: "of mine", expireMs: -1}, now)
+	whole := r.Value
+	if _, _, c, _, err := decodeOffset(r); err != nil || c.offset != 7 || c.metadata != "of mine" {
+		t.Fatalf("committed offset: %+v, %v", c, err)
+	}
+	tags := len(whole) - 1
+	for _, b := range whole[tags:] {
+		if b != 0 {
+			t.Fatalf("value ends with %d, want no tags", b)
+		}
+	}
+	for name, value := range map[string][]byte{
+		"nothing":       {},
+		"2^32 tags":     append(bytes.Clone(whole[:tags]), 0xff, 0xff, 0xff, 0xff, 0x0f),
+		"newer version": append([]byte{0, 5}, whole[2:]...),
+	} {
+		if _, _, _, _, err := decodeOffset(record.Record{Key: r.Key, Value: value}); err == nil {
+			t.Errorf("%s: committed offset was taken", name)
+		}
+	}
+	for cut := range tags {
+		if _, _, _, _, err := decodeOffset(record.Record{Key: r.Key, Value: whole[:cut]}); err == nil {
+			t.Errorf("committed offset cut to %d bytes was taken", cut)
+		}
+	}
+	if _, _, err := decodeGroup(record.Record{Key: metadataKey("g"), Value: []byte{0, 4, 1, 0, 0, 0, 0, 0}}); err == nil {
+		t.Error("a group of a newer version was taken")
 	}
 }
 
