@@ -54,7 +54,8 @@ func rowsOf(t *testing.T, l *Log) (rows []Row) {
 
 // TestCrashAtEveryWrite stops the disk at each change of it that the workload
 // makes, in every way that a process or a machine dies; then once more at a
-// change that the recovery makes, each of them with ONCELOG_SWEEP=full.
+// change that the recovery makes: of a process killed while it compacts always,
+// of the others each with ONCELOG_SWEEP=full.
 func TestCrashAtEveryWrite(t *testing.T) {
 	crashes := filmWorkload(t)
 	var points, twice atomic.Int64
@@ -148,7 +149,7 @@ func (c crash) run(t *testing.T) (recovery []*vfs.Mem) {
 	} else {
 		r.fs.Crash(c.mode, uint64(c.at))
 	}
-	if !c.twice && (sweepAll() || (c.at+int(c.mode))%sweepEach == 0) {
+	if !c.twice && (sweepAll() || (c.at+int(c.mode))%sweepEach == 0 || c.mode == vfs.Killed && c.step == "compact") {
 		r.fs.Film(uint64(c.at), func(shoot func() *vfs.Mem) { recovery = append(recovery, shoot()) })
 	}
 	if err := r.open(); err != nil {

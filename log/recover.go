@@ -116,11 +116,16 @@ func (l *Log) readMeta() (meta, error) {
 	if err != nil || m.install == nil {
 		return m, err
 	}
+	if err := l.fs.SyncDir(l.dir); err != nil { // as in sweep
+		return m, err
+	}
 	return l.finishInstall(m)
 }
 
 // sweep removes files that the meta file does not count as part of the log,
-// and lists the base offsets of the raft part's segments.
+// and lists the base offsets of the raft part's segments. A process that was killed
+// may have left a meta file that lasts only now: a power cut would bring the one
+// before back, which counts what is removed here.
 func (l *Log) sweep(m meta) (bases []int64, err error) {
 	entries, err := l.fs.ReadDir(l.dir)
 	if err != nil {
@@ -137,6 +142,11 @@ func (l *Log) sweep(m meta) (bases []int64, err error) {
 	for _, entry := range entries {
 		if !l.surplus(m, bases, entry.Name()) {
 			continue
+		}
+		if !removed {
+			if err := l.fs.SyncDir(l.dir); err != nil {
+				return nil, err
+			}
 		}
 		removed = true
 		if err := l.fs.RemoveAll(filepath.Join(l.dir, entry.Name())); err != nil {
