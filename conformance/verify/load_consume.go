@@ -21,13 +21,16 @@ func (l *Load) member(one *life, group, topic string, options ...kgo.Opt) []kgo.
 }
 
 // transform consumes committed records, makes one of each and commits both in
-// one transaction, as a member of a group.
+// one transaction, as a member of a group. It fetches little of a partition at a time:
+// a client takes all that it has of one before it looks at the next, and a backlog
+// would have the others wait for longer than they may.
 func (l *Load) transform(ctx context.Context, process string) error {
 	return l.sessions(ctx, process, func(name string, one *life) error {
 		ctx := one.ctx
 		one.copies = true
 		s, err := kgo.NewGroupTransactSession(l.member(one, l.names.pipe, l.names.transactions,
-			kgo.TransactionalID(l.options.Name+"-"+process), kgo.TransactionTimeout(l.options.TransactionTimeout))...)
+			kgo.TransactionalID(l.options.Name+"-"+process), kgo.TransactionTimeout(l.options.TransactionTimeout),
+			kgo.FetchMaxPartitionBytes(16<<10))...)
 		if err != nil {
 			return err
 		}
