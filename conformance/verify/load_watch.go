@@ -53,14 +53,29 @@ func (l *Load) lookAtEnds(ctx context.Context, client *kgo.Client, process strin
 		if !ok || s.Err != nil || h.Err != nil {
 			return
 		}
-		l.recorder.Add(Event{Kind: Watermark, Process: process, Since: asked, Topic: h.Topic, Partition: h.Partition,
-			HighWatermark: h.Offset, LastStable: s.Offset, LeaderEpoch: max(min(h.LeaderEpoch, s.LeaderEpoch), 0)})
+		for _, e := range endsTold(h, s) {
+			e.Process, e.Since = process, asked
+			l.recorder.Add(e)
+		}
 		known++
 		if s.Offset == h.Offset {
 			equal++
 		}
 	})
 	return known == len(topics)*partitionsOfTopic && equal == known
+}
+
+// endsTold is what a partition's two answers tell: together, or each by itself where
+// a leader was replaced between them.
+func endsTold(high, stable kadm.ListedOffset) []Event {
+	e := Event{Kind: Watermark, Topic: high.Topic, Partition: high.Partition, HighWatermark: high.Offset, LastStable: stable.Offset, LeaderEpoch: max(high.LeaderEpoch, 0)}
+	if high.LeaderEpoch == stable.LeaderEpoch {
+		return []Event{e}
+	}
+	other := e
+	e.LastStable = -1
+	other.HighWatermark, other.LeaderEpoch = -1, max(stable.LeaderEpoch, 0)
+	return []Event{e, other}
 }
 
 // lookAtGroups records the committed offsets of the groups; those that a
