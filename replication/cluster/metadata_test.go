@@ -264,7 +264,7 @@ func TestStateFileOfNewerVersion(t *testing.T) {
 		}
 		return b.Put(headKey, encodeHead(head{Version: stateVersion + 1}))
 	})
-	wantErr(t, errors.Join(err, state.close()), nil)
+	wantErr(t, errors.Join(err, state.seal(), state.close()), nil)
 	_, err = OpenOn(t.Context(), shardtest.New(), cfg)
 	wantErr(t, err, errNewerState)
 }
@@ -275,13 +275,15 @@ func TestEveryCommitIsDurableState(t *testing.T) {
 	m := start(t, p, Config{Dir: dir})
 	for i := range 5 {
 		create(t, m, fmt.Sprintf("t%d", i), 1)
-		b, err := os.ReadFile(filepath.Join(dir, stateName))
-		if err != nil {
-			t.Fatal(err)
-		}
 		copied := t.TempDir()
-		if err := os.WriteFile(filepath.Join(copied, stateName), b, 0o644); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{stateName, stateName + sealSuffix} {
+			b, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(copied, name), b, 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 		other := reopen(t, p, Config{Dir: copied})
 		if diff := cmp.Diff(m.Image(), settle(t, other), images); diff != "" {
@@ -375,7 +377,7 @@ func TestProducerIDsInParallel(t *testing.T) {
 // takes every byte.
 func TestDamagedStateFile(t *testing.T) {
 	if testing.Short() {
-		t.Skip("bbolt leaves files open that it finds damaged; the race detector takes their finalizers for users of what comes after")
+		t.Skip("it takes long")
 	}
 	cfg, p := Config{Dir: t.TempDir()}, shardtest.New()
 	m := start(t, p, cfg)

@@ -1,12 +1,14 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"hash/fnv"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -46,8 +48,9 @@ type head struct {
 // tail of the log.
 //
 // It is a cache: the log is the truth. So it is written now and then, not at each
-// command, and a damaged file is thrown away and built again. The digest finds
-// what bbolt's own checks do not.
+// command, and a damaged file is thrown away and built again. A checksum of the
+// whole file stands beside it and is compared before bbolt sees a byte: bbolt makes
+// pointers of what it reads, and a wrong one ends the process.
 type stateFile struct {
 	path string
 	db   *bolt.DB
@@ -82,7 +85,53 @@ func (s *stateFile) reset() error {
 	}
 	db, err := openBolt(s.path)
 	s.db = db
-	return err
+	if err != nil {
+		return err
+	}
+	return s.seal()
+}
+
+// sealSuffix is behind the state file's name in that of its checksum.
+const sealSuffix = ".crc"
+
+// seal writes the checksum of the file. It is not synced, and not written together
+// with the file: where one of the two is older, the file is built again.
+func (s *stateFile) seal() error {
+	sum, err := checksumOf(s.path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.path+sealSuffix, sum, 0o600)
+}
+
+// checkSeal compares a file, if there is one, with its checksum.
+func checkSeal(path string) error {
+	sum, err := checksumOf(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	sealed, err := os.ReadFile(path + sealSuffix)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if !bytes.Equal(sum, sealed) {
+		return fmt.Errorf("checksum %q, want %q: %w", sum, sealed, errTornState)
+	}
+	return nil
+}
+
+// checksumOf is the CRC-32C of a file as eight hexadecimal digits.
+func checksumOf(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	sum := crc32.New(castagnoli)
+	_, err = io.Copy(sum, f)
+	return fmt.Appendf(nil, "%08x", sum.Sum32()), errors.Join(err, f.Close())
 }
 
 func (s *stateFile) close() error {
@@ -115,6 +164,9 @@ func guardDamage(err *error) func() {
 
 // loadState reads the whole file.
 func loadState(path string) (db *bolt.DB, img *Image, err error) {
+	if err := checkSeal(path); err != nil {
+		return nil, nil, err
+	}
 	db, err = openBolt(path)
 	if err != nil {
 		return nil, nil, err
@@ -180,7 +232,7 @@ func (s *stateFile) save(img *Image, dirty map[part]struct{}) (err error) {
 		return fmt.Errorf("%s is not open: %w", s.path, errTornState)
 	}
 	defer guardDamage(&err)()
-	return s.db.Update(func(tx *bolt.Tx) error {
+	err = s.db.Update(func(tx *bolt.Tx) error {
 		bucket, err := tx.CreateBucketIfNotExists([]byte(headBucket))
 		if err != nil {
 			return err
@@ -205,6 +257,10 @@ func (s *stateFile) save(img *Image, dirty map[part]struct{}) (err error) {
 			ClusterID: img.ClusterID, NextProducerID: img.nextProducerID, Features: img.features,
 		}))
 	})
+	if err != nil {
+		return err
+	}
+	return s.seal()
 }
 
 // putPart writes a part, nil for one that is gone, and returns how the digest
