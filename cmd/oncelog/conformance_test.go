@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func inProcess(t *testing.T) string {
 }
 
 // TestConformance holds a broker in this process against every case of the
-// suite, which Apache Kafka passes.
+// suite, which Apache Kafka passes, but for those that need several.
 func TestConformance(t *testing.T) {
 	options := conformance.Options{Brokers: []string{inProcess(t)}, Parallel: 4, Strict: true, Timeout: time.Minute}
 	report, err := conformance.Run(t.Context(), options)
@@ -43,7 +44,7 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, result := range report.Results {
-		if result.Verdict != conformance.Pass {
+		if alone := result.Verdict == conformance.Skip && strings.HasSuffix(result.Reason, "brokers, has 1"); result.Verdict != conformance.Pass && !alone {
 			t.Errorf("%s", result.Text(options.Brokers))
 		}
 	}
