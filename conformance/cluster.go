@@ -38,24 +38,24 @@ type Target struct {
 
 // openCluster asks the first address that answers for its versions and for
 // the brokers of the cluster.
-func openCluster(ctx context.Context, o Options) (*cluster, error) {
-	if len(o.Brokers) == 0 {
+func openCluster(ctx context.Context, config Config) (*cluster, error) {
+	if len(config.Brokers) == 0 {
 		return nil, errors.New("no broker address given")
 	}
-	for _, addr := range o.Brokers {
-		if err := allowed(ctx, addr, o.AllowRemote); err != nil {
+	for _, addr := range config.Brokers {
+		if err := allowed(ctx, addr, config.AllowRemote); err != nil {
 			return nil, err
 		}
 	}
 	var failures []error
-	for _, addr := range o.Brokers {
+	for _, addr := range config.Brokers {
 		c, err := look(ctx, addr)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("%s: %w", addr, err))
 			continue
 		}
 		for _, advertised := range c.brokers {
-			if err := allowed(ctx, advertised, o.AllowRemote); err != nil {
+			if err := allowed(ctx, advertised, config.AllowRemote); err != nil {
 				return nil, fmt.Errorf("advertised by %s: %w", addr, err)
 			}
 		}

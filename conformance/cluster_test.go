@@ -22,10 +22,10 @@ func TestRemoteTargetsAreRefused(t *testing.T) {
 			t.Errorf("allowed(%s, %t) = %v, want %v", tt.addr, tt.remote, err, tt.want)
 		}
 	}
-	if _, err := Run(t.Context(), Options{Brokers: []string{"192.0.2.7:9092"}}); !errors.Is(err, ErrRemote) {
+	if _, err := Run(t.Context(), Config{Brokers: []string{"192.0.2.7:9092"}}); !errors.Is(err, ErrRemote) {
 		t.Errorf("Run on a remote target: %v, want %v", err, ErrRemote)
 	}
-	if _, err := Run(t.Context(), Options{}); err == nil {
+	if _, err := Run(t.Context(), Config{}); err == nil {
 		t.Error("Run without a target is no error")
 	}
 }

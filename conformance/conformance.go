@@ -26,7 +26,7 @@ const (
 	// Must is a rule every broker has to keep: a difference fails the run.
 	Must Level = "MUST"
 	// Should is a rule a client can live without: a difference is noted, and
-	// fails the run only when Options.Strict is set.
+	// fails the run only when Config.Strict is set.
 	Should Level = "SHOULD"
 	// Observed is what Apache Kafka was seen to do: a difference is noted.
 	Observed Level = "OBSERVED"
@@ -49,6 +49,7 @@ type Case struct {
 	Requirement string // where the rule comes from: a KIP or a Kafka class
 	Level       Level
 	Needs       []Need
+	Destructive bool // a weak broker may not survive it: run only when asked for, last and alone
 	Run         func(*T)
 }
 
@@ -96,7 +97,7 @@ func Select(cases []Case, filters []string) ([]Case, error) {
 	}
 	for i, ok := range used {
 		if !ok {
-			return nil, fmt.Errorf("no conformance case matches %q", filters[i])
+			return nil, fmt.Errorf("%w: no conformance case matches %q", ErrConfig, filters[i])
 		}
 	}
 	return selected, nil

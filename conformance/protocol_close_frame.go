@@ -7,22 +7,26 @@ var protocolCloseFrame = Case{
 	Title:       "a frame that cannot be closes the connection and harms no other",
 	Requirement: "NetworkReceive; socket.request.max.bytes",
 	Level:       Must,
+	Destructive: true,
 	Run: func(t *T) {
-		for what, raw := range map[string][]byte{
-			"length -1":           {0xff, 0xff, 0xff, 0xff},
-			"length 2147483647":   {0x7f, 0xff, 0xff, 0xff},
-			"length 0":            {0, 0, 0, 0},
-			"length 5":            {0, 0, 0, 5, 0, 3, 0, 0, 0},
-			"an HTTP request":     []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-			"a string too long":   stringTooLong(),
-			"an array too long":   arrayTooLong(),
-			"client id length -2": {0, 0, 0, 10, 0, 3, 0, 0, 0, 0, 0, 1, 0xff, 0xfe},
+		for _, bad := range []struct {
+			what string
+			raw  []byte
+		}{
+			{"length -1", []byte{0xff, 0xff, 0xff, 0xff}},
+			{"length 2147483647", []byte{0x7f, 0xff, 0xff, 0xff}},
+			{"length 0", []byte{0, 0, 0, 0}},
+			{"length 5", []byte{0, 0, 0, 5, 0, 3, 0, 0, 0}},
+			{"an HTTP request", []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")},
+			{"a string too long", stringTooLong()},
+			{"an array too long", arrayTooLong()},
+			{"client id length -2", []byte{0, 0, 0, 10, 0, 3, 0, 0, 0, 0, 0, 1, 0xff, 0xfe}},
 		} {
 			c := t.dialNode(t.any())
-			if _, err := c.nc.Write(raw); err != nil {
-				t.fatalf(what, "sent", "%v", err)
+			if _, err := c.nc.Write(bad.raw); err != nil {
+				t.fatalf(bad.what, "sent", "%v", err)
 			}
-			t.closed(what, c)
+			t.closed(bad.what, c)
 		}
 	},
 }

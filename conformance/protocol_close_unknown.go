@@ -7,6 +7,7 @@ var protocolCloseUnknown = Case{
 	Title:       "an unknown key or version closes the connection",
 	Requirement: "SocketServer, RequestContext.parseRequest",
 	Level:       Must,
+	Destructive: true,
 	Run: func(t *T) {
 		bent := func(what string, key, version int16) {
 			c := t.dialNode(t.any())

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,11 +24,21 @@ const (
 	Skip Verdict = "SKIP"
 	// Note says that something differs that may.
 	Note Verdict = "NOTE"
-	// ExpectedFail says that a case failed that Options.Expect lists.
+	// ExpectedFail says that a case failed that Config.Expect lists.
 	ExpectedFail Verdict = "XFAIL"
-	// UnexpectedPass says that a case passed that Options.Expect lists.
+	// UnexpectedPass says that a case passed that Config.Expect lists.
 	UnexpectedPass Verdict = "XPASS"
+	// Planned says that a case would be run.
+	Planned Verdict = "PLAN"
 )
+
+// bad says that a verdict fails the run.
+func (v Verdict) bad() bool { return v == Fail || v == UnexpectedPass }
+
+// severity orders verdicts: of the repetitions of a case the worst is kept.
+func (v Verdict) severity() int {
+	return slices.Index([]Verdict{"", Planned, Skip, Pass, Note, ExpectedFail, UnexpectedPass, Fail}, v)
+}
 
 // A Result is the verdict on one case and what it rests on.
 type Result struct {
@@ -37,15 +48,33 @@ type Result struct {
 	Level       Level   `json:"level"`
 	Verdict     Verdict `json:"verdict"`
 	Reason      string  `json:"reason,omitempty"` // of SKIP, NOTE, XFAIL and XPASS
-	Seconds     float64 `json:"seconds"`
+	Seconds     float64 `json:"seconds"`          // of the run that is shown
+	Runs        int     `json:"runs"`
+	Differed    int     `json:"differed,omitempty"` // how many of the runs differed from what was demanded
 	Checks      []Check `json:"checks,omitempty"`
 }
+
+// add counts one more run of the case; the worst of them is shown.
+func (r *Result) add(next Result) {
+	runs, differed := r.Runs, r.Differed
+	if next.Verdict.severity() > r.Verdict.severity() {
+		*r = next
+	}
+	r.Runs, r.Differed = runs+1, differed
+	if next.Verdict != Pass && next.Verdict != Skip && next.Verdict != UnexpectedPass {
+		r.Differed++
+	}
+}
+
+// flaky says that some runs of the case differed and others did not.
+func (r Result) flaky() bool { return r.Differed > 0 && r.Differed < r.Runs }
 
 // A Report is one run against one target.
 type Report struct {
 	Schema  int       `json:"schema"`
 	Suite   string    `json:"suite"`
 	Run     string    `json:"run"`
+	Seed    uint64    `json:"seed,omitempty"` // of the order of the cases
 	Started time.Time `json:"started"`
 	Seconds float64   `json:"seconds"`
 	Target  Target    `json:"target"`
@@ -66,12 +95,29 @@ func (r Report) Count(v Verdict) int {
 // OK says that nothing failed and nothing passed that was expected to fail.
 func (r Report) OK() bool { return r.Count(Fail) == 0 && r.Count(UnexpectedPass) == 0 }
 
+// flaky lists the cases that differed in some runs only.
+func (r Report) flaky() []string {
+	var ids []string
+	for _, one := range r.Results {
+		if one.flaky() {
+			ids = append(ids, one.ID)
+		}
+	}
+	return ids
+}
+
 // Summary is the last line of a run.
 func (r Report) Summary() string {
 	line := fmt.Sprintf("%d passed · %d failed · %d expected failures · %d skipped (unsupported) · %d unexpected passes",
 		r.Count(Pass), r.Count(Fail), r.Count(ExpectedFail), r.Count(Skip), r.Count(UnexpectedPass))
 	if n := r.Count(Note); n > 0 {
 		line += fmt.Sprintf(" · %d noted", n)
+	}
+	if n := r.Count(Planned); n > 0 {
+		line = fmt.Sprintf("%d would run · %d skipped (unsupported)", n, r.Count(Skip))
+	}
+	if flaky := r.flaky(); len(flaky) > 0 {
+		line += " · flaky: " + strings.Join(flaky, " ")
 	}
 	return line + fmt.Sprintf(" · %.1f s", r.Seconds)
 }
@@ -108,7 +154,7 @@ func (r Result) Text(brokers []string) string {
 	if r.Reason != "" {
 		fmt.Fprintf(&b, "   reason      %s\n", r.Reason)
 	}
-	if r.Verdict == Pass || r.Verdict == Skip {
+	if r.Verdict == Pass || r.Verdict == Skip || r.Verdict == Planned {
 		return b.String()
 	}
 	fmt.Fprintf(&b, "   requirement %s; %s\n", r.Requirement, r.Level)

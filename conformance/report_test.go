@@ -8,43 +8,50 @@ import (
 )
 
 // judgeOffline judges a case that asks no broker.
-func judgeOffline(t *testing.T, o Options, c Case) Result {
+func judgeOffline(t *testing.T, o Config, c Case) Result {
 	t.Helper()
 	if o.Timeout == 0 {
 		o.Timeout = patience
 	}
-	s := &suite{options: o, run: "test", cluster: &cluster{apis: map[int16]versions{keyProduce: {0, 11}}, features: map[string]int16{"transaction.version": 1}}}
-	return s.judge(t.Context(), c)
+	addr := serveTiny(t) // a case that failed asks whether the target lives
+	o.Brokers = []string{addr}
+	s := &suite{config: o, run: "test", target: newTarget("")}
+	s.cluster.Store(&cluster{
+		apis:     map[int16]versions{keyProduce: {0, 11}},
+		features: map[string]int16{"transaction.version": 1}, brokers: map[int32]string{1: addr},
+	})
+	r, _ := s.judge(t.Context(), c)
+	return r
 }
 
 func TestVerdicts(t *testing.T) {
 	differs := func(t *T) { t.code("answer", codeNone, codeOutOfOrderSequence, codeInvalidProducerEpoch) }
 	agrees := func(t *T) { t.code("answer", codeNone, codeNone) }
 	for _, tt := range []struct {
-		name    string
-		options Options
-		c       Case
-		want    Verdict
+		name   string
+		config Config
+		c      Case
+		want   Verdict
 	}{
-		{"agreement passes", Options{}, Case{Level: Must, Run: agrees}, Pass},
-		{"a difference in MUST fails", Options{}, Case{Level: Must, Run: differs}, Fail},
-		{"a difference in SHOULD is noted", Options{}, Case{Level: Should, Run: differs}, Note},
-		{"a difference in SHOULD fails when strict", Options{Strict: true}, Case{Level: Should, Run: differs}, Fail},
-		{"a difference in OBSERVED is noted even when strict", Options{Strict: true}, Case{Level: Observed, Run: differs}, Note},
-		{"a known failure is expected", Options{Expect: []string{"a/b/1"}}, Case{ID: "a/b/1", Level: Must, Run: differs}, ExpectedFail},
-		{"a known failure that passes is told", Options{Expect: []string{"a/b/1"}}, Case{ID: "a/b/1", Level: Must, Run: agrees}, UnexpectedPass},
-		{"a missing version skips", Options{}, Case{Level: Must, Needs: []Need{api(keyProduce, 12)}, Run: differs}, Skip},
-		{"a missing feature skips", Options{}, Case{Level: Must, Needs: tv2(), Run: differs}, Skip},
-		{"too few brokers skip", Options{}, Case{Level: Must, Needs: []Need{{Brokers: 3}}, Run: differs}, Skip},
-		{"a case may skip itself", Options{}, Case{Level: Must, Run: func(t *T) { t.skipf("why") }}, Skip},
-		{"a fatal end fails", Options{}, Case{Level: Must, Run: func(t *T) { t.fatalf("a", "b", "c") }}, Fail},
-		{"a panic fails", Options{}, Case{Level: Must, Run: func(*T) { panic("bug") }}, Fail},
-		{"a case that takes too long fails", Options{Timeout: 1}, Case{Level: Must, Run: func(t *T) {
+		{"agreement passes", Config{}, Case{Level: Must, Run: agrees}, Pass},
+		{"a difference in MUST fails", Config{}, Case{Level: Must, Run: differs}, Fail},
+		{"a difference in SHOULD is noted", Config{}, Case{Level: Should, Run: differs}, Note},
+		{"a difference in SHOULD fails when strict", Config{Strict: true}, Case{Level: Should, Run: differs}, Fail},
+		{"a difference in OBSERVED is noted even when strict", Config{Strict: true}, Case{Level: Observed, Run: differs}, Note},
+		{"a known failure is expected", Config{Expect: map[string]string{"a/b/1": "known"}}, Case{ID: "a/b/1", Level: Must, Run: differs}, ExpectedFail},
+		{"a known failure that passes is told", Config{Expect: map[string]string{"a/b/1": "known"}}, Case{ID: "a/b/1", Level: Must, Run: agrees}, UnexpectedPass},
+		{"a missing version skips", Config{}, Case{Level: Must, Needs: []Need{api(keyProduce, 12)}, Run: differs}, Skip},
+		{"a missing feature skips", Config{}, Case{Level: Must, Needs: tv2(), Run: differs}, Skip},
+		{"too few brokers skip", Config{}, Case{Level: Must, Needs: []Need{{Brokers: 3}}, Run: differs}, Skip},
+		{"a case may skip itself", Config{}, Case{Level: Must, Run: func(t *T) { t.skipf("why") }}, Skip},
+		{"a fatal end fails", Config{}, Case{Level: Must, Run: func(t *T) { t.fatalf("a", "b", "c") }}, Fail},
+		{"a panic fails", Config{}, Case{Level: Must, Run: func(*T) { panic("bug") }}, Fail},
+		{"a case that takes too long fails", Config{Timeout: 1}, Case{Level: Must, Run: func(t *T) {
 			t.until("never", func() (string, bool) { return "no", false })
 		}}, Fail},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := judgeOffline(t, tt.options, tt.c); got.Verdict != tt.want {
+			if got := judgeOffline(t, tt.config, tt.c); got.Verdict != tt.want {
 				t.Errorf("verdict %s (%+v), want %s", got.Verdict, got, tt.want)
 			}
 		})
@@ -52,7 +59,7 @@ func TestVerdicts(t *testing.T) {
 }
 
 func TestFailureTellsWhatWasExpected(t *testing.T) {
-	r := judgeOffline(t, Options{}, Case{ID: "a/b/1", Title: "rule", Requirement: "KIP-98", Level: Must, Run: func(t *T) {
+	r := judgeOffline(t, Config{}, Case{ID: "a/b/1", Title: "rule", Requirement: "KIP-98", Level: Must, Run: func(t *T) {
 		t.code("first", codeNone, codeNone)
 		t.code("answer", codeInvalidProducerEpoch, codeOutOfOrderSequence)
 		t.equal("offset", int64(6), 5)

@@ -87,7 +87,7 @@ func (s stopper) Write(b []byte) (int, error) {
 
 func TestStoppedRunReportsWhatItSkipped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	report, err := Run(ctx, Options{Brokers: []string{serveTiny(t)}, Progress: stopper(cancel)})
+	report, err := Run(ctx, Config{Brokers: []string{serveTiny(t)}, Progress: stopper(cancel)})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
@@ -99,7 +99,7 @@ func TestStoppedRunReportsWhatItSkipped(t *testing.T) {
 func TestRunReportsPassFailAndSkip(t *testing.T) {
 	var progress bytes.Buffer
 	addr := serveTiny(t)
-	report, err := Run(t.Context(), Options{
+	report, err := Run(t.Context(), Config{
 		Brokers: []string{addr}, Parallel: 2, Progress: &progress,
 		Filter: []string{"protocol/versions/2", "txn/empty/1", "produce/minisr/1"},
 	})

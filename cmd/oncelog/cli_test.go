@@ -29,6 +29,9 @@ func TestCommandLineMistakes(t *testing.T) {
 		"unreadable configuration": {"serve", "-c", "/does/not/exist"},
 		"wrong setting":            {"dev", "--headless", "--port", "0", "--set", "num.partitions=none"},
 		"unknown conformance case": {"conformance", "run", "no/such/case"},
+		"shard beyond the last":    {"conformance", "run", "--shard", "3/2"},
+		"expectations not there":   {"conformance", "run", "--expect", "/does/not/exist"},
+		"target far away":          {"conformance", "run", "-b", "192.0.2.7:9092"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			code, out, errOut := execute(t, "", args...)

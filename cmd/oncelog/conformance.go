@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/oncelog/oncelog/conformance"
 )
@@ -48,51 +52,127 @@ func (a *app) conformanceList() *cobra.Command {
 	}
 }
 
+// judgeFlags are the flags of run.
+type judgeFlags struct {
+	conformance.Config
+	filter     []string
+	shard      string
+	expect     string
+	strictSkip bool
+	dryRun     bool
+}
+
 func (a *app) conformanceRun() *cobra.Command {
-	var options conformance.Options
+	var f judgeFlags
 	cmd := &cobra.Command{
 		Use:   "run [ID...]",
 		Short: "Run the cases against a broker",
 		Long: `Run the cases against a broker, all or those whose ids begin so. The suite makes
 topics and groups of its own, named oncelog-..., and deletes them.
 
-Exit code 0: all passed or were skipped; 1: a case failed; 3: no broker answered.`,
-		Example: "  oncelog conformance run -b localhost:9092 idempotence txn/fencing",
-		RunE: func(cmd *cobra.Command, filter []string) error {
-			options.Filter = filter
-			return a.judge(cmd.Context(), options)
+Exit code 0: all passed or were skipped; 1: a case failed, or passed that was
+expected to fail; 2: the command line is wrong; 3: no broker answered; 4: a case
+was skipped and --strict-skip was given; 130: interrupted.`,
+		Example: `  oncelog conformance run -b localhost:9092 idempotence txn/fencing
+  oncelog conformance run --destructive --start 'my-broker --port 9092'
+  oncelog conformance run --shard 2/4 --expect known-failures.txt --strict`,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			f.Filter = append(f.filter, ids...)
+			return a.judge(cmd.Context(), f)
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVarP(&options.Brokers, "brokers", "b", []string{"localhost:9092"}, "the target, host:port")
-	flags.BoolVar(&options.AllowRemote, "yes-this-cluster", false, "judge a target that is not on this machine")
-	flags.BoolVar(&options.Strict, "strict", false, "a difference in a SHOULD case fails")
-	flags.StringSliceVar(&options.Expect, "expect", nil, "ids known to fail on this target; one that passes fails the run")
-	flags.IntVar(&options.Parallel, "parallel", 4, "cases at a time")
-	flags.DurationVar(&options.Timeout, "timeout", time.Minute, "bound on one case")
+	flags.StringSliceVarP(&f.Brokers, "brokers", "b", []string{"localhost:9092"}, "the target, host:port")
+	flags.BoolVar(&f.AllowRemote, "yes-this-cluster", false, "judge a target that is not on this machine")
+	flags.StringSliceVar(&f.filter, "filter", nil, "ids or their beginnings, as the arguments")
+	flags.StringVar(&f.shard, "shard", "", "i/n: run the i-th of n equal parts of the cases")
+	flags.BoolVar(&f.Destructive, "destructive", false, "also run the cases that a weak broker does not survive, last and one by one")
+	flags.StringVar(&f.Start, "start", "", "shell command that starts the target: run when none answers, again when it died; stopped in the end")
+	flags.BoolVar(&f.Strict, "strict", false, "a difference in a SHOULD case fails")
+	flags.BoolVar(&f.strictSkip, "strict-skip", false, "a case that is skipped ends with exit code 4")
+	flags.StringVar(&f.expect, "expect", "", "file of the ids that are known to fail, one a line, # and why; one that passes fails the run")
+	flags.IntVar(&f.Parallel, "parallel", 4, "cases at a time")
+	flags.IntVar(&f.Repeat, "repeat", 1, "run each case so often; one that differs in some runs only is flaky")
+	flags.Uint64Var(&f.Seed, "seed", 0, "shuffle the cases by this number; 0: as listed")
+	flags.DurationVar(&f.Timeout, "timeout", time.Minute, "bound on one case")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell which cases would run and why others would not")
 	return cmd
 }
 
+// config completes the Config by the flags that are no part of it.
+func (f *judgeFlags) config() (conformance.Config, error) {
+	var err error
+	if f.shard != "" {
+		if f.Shard, err = conformance.ParseShard(f.shard); err != nil {
+			return f.Config, err
+		}
+	}
+	if f.expect != "" {
+		file, err := os.Open(f.expect)
+		if err != nil {
+			return f.Config, usage("--expect: %w", err)
+		}
+		defer file.Close()
+		if f.Expect, err = conformance.ParseExpect(file); err != nil {
+			return f.Config, fmt.Errorf("%s: %w", f.expect, err)
+		}
+	}
+	return f.Config, nil
+}
+
 // judge runs the suite; the text report streams as the cases end.
-func (a *app) judge(ctx context.Context, options conformance.Options) error {
-	if a.format != "json" {
-		options.Progress = a.out
-	}
-	if _, err := conformance.Select(conformance.Cases(), options.Filter); err != nil {
-		return usage("%w", err)
-	}
-	a.client.brokers = options.Brokers
-	report, err := conformance.Run(ctx, options)
+func (a *app) judge(ctx context.Context, f judgeFlags) error {
+	config, err := f.config()
 	if err != nil {
-		return err
+		return a.suiteError(err)
+	}
+	if a.format != "json" {
+		config.Progress = a.out
+	}
+	if file, ok := a.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("CI") == "" {
+		config.Status = file
+	}
+	a.client.brokers = config.Brokers
+	if f.dryRun {
+		report, err := conformance.Plan(ctx, config)
+		if err != nil {
+			return a.suiteError(err)
+		}
+		if a.format == "json" {
+			return report.WriteJSON(a.out)
+		}
+		return report.WriteText(a.out)
+	}
+	report, err := conformance.Run(ctx, config)
+	if err != nil {
+		return a.suiteError(err)
 	}
 	if a.format == "json" {
 		if err := report.WriteJSON(a.out); err != nil {
 			return err
 		}
 	}
-	if !report.OK() {
+	return judged(report, f.strictSkip)
+}
+
+// judged is the exit code of a report.
+func judged(report conformance.Report, strictSkip bool) error {
+	switch {
+	case !report.OK():
 		return failed(exitFailed, "%s", report.Summary())
+	case strictSkip && report.Count(conformance.Skip) > 0:
+		return failed(exitIncomplete, "%s", report.Summary())
 	}
 	return nil
+}
+
+// suiteError tells a mistake of the caller from a broker that is not there.
+func (a *app) suiteError(err error) error {
+	switch {
+	case errors.Is(err, conformance.ErrRemote):
+		return usage("%w; --yes-this-cluster allows it", err)
+	case errors.Is(err, conformance.ErrConfig):
+		return usage("%w", err)
+	}
+	return err
 }

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/oncelog/oncelog/broker"
 	"github.com/oncelog/oncelog/conformance"
@@ -38,15 +39,47 @@ func inProcess(t *testing.T) string {
 // TestConformance holds a broker in this process against every case of the
 // suite, which Apache Kafka passes, but for those that need several.
 func TestConformance(t *testing.T) {
-	options := conformance.Options{Brokers: []string{inProcess(t)}, Parallel: 4, Strict: true, Timeout: time.Minute}
-	report, err := conformance.Run(t.Context(), options)
+	config := conformance.Config{Brokers: []string{inProcess(t)}, Parallel: 4, Strict: true, Destructive: true}
+	report, err := conformance.Run(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, result := range report.Results {
 		if alone := result.Verdict == conformance.Skip && strings.HasSuffix(result.Reason, "brokers, has 1"); result.Verdict != conformance.Pass && !alone {
-			t.Errorf("%s", result.Text(options.Brokers))
+			t.Errorf("%s", result.Text(config.Brokers))
 		}
 	}
 	t.Log(report.Summary())
+}
+
+// TestConformanceExitCodes runs the command with each flag that changes how it
+// ends.
+func TestConformanceExitCodes(t *testing.T) {
+	addr := inProcess(t)
+	expect := filepath.Join(t.TempDir(), "expect")
+	if err := os.WriteFile(expect, []byte("idempotence/wrap/1 # as a test\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name string
+		args []string
+		exit int
+		says string
+	}{
+		{"all pass", []string{"--filter", "idempotence/wrap"}, exitOK, "2 passed · 0 failed"},
+		{"each twice", []string{"idempotence/wrap", "--repeat", "2", "--seed", "7"}, exitOK, "2 passed · 0 failed"},
+		{"a pass that was not expected", []string{"idempotence/wrap", "--expect", expect}, exitFailed, "was expected to fail: as a test"},
+		{"a case is skipped", []string{"protocol/close/1"}, exitOK, "1 skipped"},
+		{"a case is skipped and must not be", []string{"protocol/close/1", "--strict-skip"}, exitIncomplete, "1 skipped"},
+		{"a plan changes nothing", []string{"protocol/close", "txn/empty", "--dry-run"}, exitOK, "2 would run · 2 skipped"},
+		{"a part", []string{"idempotence/wrap", "--shard", "2/2"}, exitOK, "1 passed"},
+		{"a plan as JSON", []string{"txn/empty/1", "--dry-run", "-o", "json"}, exitOK, `"verdict": "PLAN"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			code, out, errOut := execute(t, "", append([]string{"conformance", "run", "-b", addr}, tt.args...)...)
+			if code != tt.exit || !strings.Contains(out, tt.says) {
+				t.Errorf("exit %d, want %d and %q:\n%s%s", code, tt.exit, tt.says, out, errOut)
+			}
+		})
+	}
 }
