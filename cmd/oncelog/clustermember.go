@@ -198,19 +198,11 @@ func (r removal) run(ctx context.Context, drain bool) error {
 
 // take takes the broker off, and returns how many replicas it held.
 func (r removal) take(ctx context.Context, drain bool) (held int, err error) {
-	meta, err := r.admin.Metadata(ctx)
-	if err != nil {
-		return 0, err
-	}
-	under, err := r.admin.ListPartitionReassignments(ctx, meta.Topics.TopicsSet())
-	if err != nil {
-		return 0, err
-	}
-	moves, held, err := drainOf(meta, under, r.id)
+	moves, held, err := r.plan(ctx, drain)
 	switch {
 	case held > 0 && !drain:
 		return held, failed(exitFailed, "broker %d holds %d replica(s): oncelog cluster remove %d --drain moves them to the other brokers first", r.id, held, r.id)
-	case held > 0 && err != nil:
+	case err != nil:
 		return held, err
 	case held > 0:
 		if err := r.move(ctx, moves, held); err != nil {
@@ -230,6 +222,56 @@ func (r removal) take(ctx context.Context, drain bool) (held int, err error) {
 		return held, fmt.Errorf("take broker %d off: %w", r.id, err)
 	}
 	return held, nil
+}
+
+// roomPatience is how long a drain without room waits for brokers that are
+// registered and not heard: one that has just joined is heard by each of the others
+// in its own time.
+const roomPatience = 30 * time.Second
+
+// plan decides where the replicas go (see drainOf).
+func (r removal) plan(ctx context.Context, drain bool) (moves kadm.AlterPartitionAssignmentsReq, held int, err error) {
+	for began, said := time.Now(), false; ; {
+		meta, err := r.admin.Metadata(ctx)
+		if err != nil {
+			return nil, 0, err
+		}
+		under, err := r.admin.ListPartitionReassignments(ctx, meta.Topics.TopicsSet())
+		if err != nil {
+			return nil, 0, err
+		}
+		moves, held, noRoom := drainOf(meta, under, r.id)
+		if noRoom == nil || !drain || time.Since(began) > roomPatience || !r.roomMayCome(ctx, meta) {
+			return moves, held, noRoom
+		}
+		if !said {
+			fmt.Fprintf(r.app.err, "%v\nmore brokers may be registered than are heard: asking again for %v\n", noRoom, roomPatience)
+			said = true
+		}
+		select {
+		case <-time.After(moveLook):
+		case <-ctx.Done():
+			return nil, held, errors.Join(noRoom, ctx.Err())
+		}
+	}
+}
+
+// roomMayCome says whether more brokers are registered than the metadata tells of.
+// The controller knows; while none is found that says it is one, they may be.
+func (r removal) roomMayCome(ctx context.Context, meta kadm.Metadata) bool {
+	req := kmsg.NewPtrDescribeClusterRequest()
+	req.IncludeFencedBrokers, req.EndpointType = true, 1
+	answer, err := r.client.Broker(int(meta.Controller)).RetriableRequest(ctx, req)
+	if err != nil {
+		return true
+	}
+	resp := answer.(*kmsg.DescribeClusterResponse)
+	if resp.ErrorCode != 0 || resp.ControllerID != meta.Controller {
+		return true
+	}
+	return slices.ContainsFunc(resp.Brokers, func(known kmsg.DescribeClusterResponseBroker) bool {
+		return known.NodeID != r.id && !slices.ContainsFunc(meta.Brokers, func(b kadm.BrokerDetail) bool { return b.NodeID == known.NodeID })
+	})
 }
 
 // drainOf decides where the replicas of a broker go: each to the broker with the
