@@ -37,13 +37,16 @@ var faults = []fault{
 	{"slow-links", (*Nemesis).slowLinks},
 	{"rolling-restart", (*Nemesis).rollingRestart},
 	{"elect-leaders", (*Nemesis).electLeaders},
-	{"reassign", (*Nemesis).reassign},
+	{reassign, (*Nemesis).reassign},
 	{addBroker, (*Nemesis).members},
 	{removeBroker, (*Nemesis).members},
 }
 
 // The names of what is done only where it is asked for: it takes its time.
 const addBroker, removeBroker = "add-broker", "remove-broker"
+
+// A broker that came is given replicas at once, which is a fault of its own.
+const reassign = "reassign"
 
 // Usual lists the faults that are done unless others are chosen.
 func Usual() []string {
@@ -54,7 +57,7 @@ func Usual() []string {
 // what is done in a cycle: between two changes somebody is killed.
 func Moves() []string {
 	return []string{
-		addBroker, removeBroker, "reassign", "reassign", "reassign", "reassign", "elect-leaders", "elect-leaders",
+		addBroker, removeBroker, reassign, reassign, reassign, reassign, "elect-leaders", "elect-leaders",
 		"kill-leader", "kill-follower", "kill-controller", "kill-coordinator", "kill-twice", "kill-majority", "isolate-leader", "pause-leader", "rolling-restart",
 	}
 }

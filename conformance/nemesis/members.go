@@ -16,7 +16,7 @@ const memberPatience = 90 * time.Second
 // moves its replicas elsewhere and takes it off. Somebody is killed meanwhile.
 func (n *Nemesis) members(ctx context.Context) error {
 	if n.added != 0 {
-		n.name = "remove-broker"
+		n.name = removeBroker
 		n.aimed(fmt.Sprintf("broker %d", n.added))
 		if err := n.amid(ctx, func(ctx context.Context) error { return n.cluster.Remove(ctx, n.added) }); err != nil {
 			return fmt.Errorf("remove broker %d: %w", n.added, err)
@@ -24,7 +24,7 @@ func (n *Nemesis) members(ctx context.Context) error {
 		n.added = 0
 		return nil
 	}
-	n.name = "add-broker"
+	n.name = addBroker
 	n.aimed("a new one")
 	var added int32
 	err := n.amid(ctx, func(ctx context.Context) (err error) {
@@ -35,6 +35,7 @@ func (n *Nemesis) members(ctx context.Context) error {
 		return fmt.Errorf("add a broker: %w", err)
 	}
 	n.added = added
+	n.name = reassign
 	return n.reassign(ctx)
 }
 
