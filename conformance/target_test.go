@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/oncelog/oncelog/conformance/nemesis"
 )
 
 // tinyAddress is where a process of this test binary serves as serveTiny does.
@@ -54,7 +56,7 @@ func TestMain(m *testing.M) {
 // that starts it.
 func mortal(t *testing.T) (addr, command string) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := nemesis.ListenLow()
 	if err != nil {
 		t.Fatal(err)
 	}

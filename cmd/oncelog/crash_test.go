@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -56,7 +57,7 @@ func TestKilledUnderLoad(t *testing.T) {
 // newCrash starts a broker on a folder, by default one of its own.
 func newCrash(t *testing.T, seed uint64, dir string) *crash {
 	t.Helper()
-	c := &crash{T: t, random: rand.New(rand.NewPCG(seed, 0)), recorder: verify.NewRecorder(), dir: dir, port: "0"}
+	c := &crash{T: t, random: rand.New(rand.NewPCG(seed, 0)), recorder: verify.NewRecorder(), dir: dir, port: strconv.Itoa(freePorts(t, 1)[0])}
 	if dir == "" {
 		var err error
 		if c.dir, err = os.MkdirTemp("", "oncelog-crash-"); err != nil {
@@ -65,7 +66,6 @@ func newCrash(t *testing.T, seed uint64, dir string) *crash {
 		t.Cleanup(c.keep)
 	}
 	c.start(false)
-	c.port = c.p.port()
 	return c
 }
 

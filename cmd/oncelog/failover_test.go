@@ -17,6 +17,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/oncelog/oncelog/conformance/nemesis"
 )
 
 var (
@@ -63,12 +65,12 @@ func newTrio(t *testing.T, dir string, settings ...string) *trio {
 	return c
 }
 
-// freePorts finds ports that nobody has; a test that restarts brokers needs the
-// same ones again.
+// freePorts finds ports that nobody has and no outgoing connection gets; a test that
+// restarts brokers needs the same ones again.
 func freePorts(t *testing.T, n int) (ports []int) {
 	t.Helper()
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := nemesis.ListenLow()
 		if err != nil {
 			t.Fatal(err)
 		}

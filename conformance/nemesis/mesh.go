@@ -4,10 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -77,18 +78,27 @@ func NewMesh(targets map[int32]string) (*Mesh, error) {
 	return m, nil
 }
 
+// The ports that ListenLow gives, lowPorts of them from lowestPort on.
+const lowestPort, lowPorts = 10240, 32768 - 10240
+
+// portsGiven counts those that ListenLow has tried.
+var portsGiven atomic.Int32
+
 // ListenLow takes a free port below those that systems give to outgoing
-// connections, so that it can be taken again after a while without a listener.
+// connections, so that it can be taken again after a while without a listener. It
+// gives each port once: one that is closed again is kept for whom it was taken.
+// Processes begin at ports far from each other, for the same reason.
 func ListenLow() (net.Listener, error) {
-	const lowest, highest, tries = 10240, 32767, 1000
+	const tries, apart = 1000, 13923 // lowPorts divided by the golden ratio
 	var err error
 	for range tries {
+		at := (os.Getpid()%lowPorts*apart + int(portsGiven.Add(1))) % lowPorts
 		var l net.Listener
-		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(highest-lowest))); err == nil {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", lowestPort+at)); err == nil {
 			return l, nil
 		}
 	}
-	return nil, fmt.Errorf("find a free port between %d and %d: %w", lowest, highest, err)
+	return nil, fmt.Errorf("find a free port between %d and %d: %w", lowestPort, lowestPort+lowPorts-1, err)
 }
 
 // Nodes lists those that have links.

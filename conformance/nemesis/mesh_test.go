@@ -10,6 +10,26 @@ import (
 	"time"
 )
 
+// A port that was given is given to nobody else, though it is closed until the
+// process that it was taken for listens there.
+func TestListenLowGivesAPortOnce(t *testing.T) {
+	given := map[string]bool{}
+	for range 1000 {
+		l, err := ListenLow()
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := l.Addr().String()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if given[address] {
+			t.Fatalf("%s was given twice, the second time as one of %d", address, len(given)+1)
+		}
+		given[address] = true
+	}
+}
+
 // A pipe is a connection from one node of a mesh to the other, from both ends.
 type pipe struct {
 	*testing.T
