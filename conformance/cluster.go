@@ -173,15 +173,15 @@ func (c *cluster) missing(needs []Need) string {
 		switch {
 		case n.Brokers > 0:
 			if len(c.brokers) < n.Brokers {
-				return fmt.Sprintf("needs %d brokers, has %d", n.Brokers, len(c.brokers))
+				return fmt.Sprintf("needs %s, has %d", n, len(c.brokers))
 			}
 		case n.Feature != "":
 			if c.features[n.Feature] < n.Level {
-				return fmt.Sprintf("needs %s=%d, has %d", n.Feature, n.Level, c.features[n.Feature])
+				return fmt.Sprintf("needs %s, has %d", n, c.features[n.Feature])
 			}
 		default:
 			if r, ok := c.apis[n.Key]; !ok || r.max < n.Version {
-				return fmt.Sprintf("needs %s v%d, which is not offered", kmsg.NameForKey(n.Key), n.Version)
+				return fmt.Sprintf("needs %s, which is not offered", n)
 			}
 		}
 	}

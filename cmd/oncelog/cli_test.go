@@ -31,6 +31,10 @@ func TestCommandLineMistakes(t *testing.T) {
 		"unknown conformance case": {"conformance", "run", "no/such/case"},
 		"shard beyond the last":    {"conformance", "run", "--shard", "3/2"},
 		"expectations not there":   {"conformance", "run", "--expect", "/does/not/exist"},
+		"form of another kind":     {"conformance", "report", "--as", "pdf", "/does/not/exist"},
+		"report not there":         {"conformance", "report", "/does/not/exist"},
+		"diff of one":              {"conformance", "diff", "/does/not/exist"},
+		"explain nothing":          {"conformance", "explain"},
 		"target far away":          {"conformance", "run", "-b", "192.0.2.7:9092"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/oncelog/oncelog/conformance"
+	"github.com/oncelog/oncelog/conformance/report"
 )
 
 func (a *app) conformanceCommand() *cobra.Command {
@@ -19,7 +20,7 @@ func (a *app) conformanceCommand() *cobra.Command {
 		Short: "Judge any broker against what Apache Kafka answers",
 	}
 	a.formatFlag(cmd)
-	cmd.AddCommand(a.conformanceList(), a.conformanceRun())
+	cmd.AddCommand(a.conformanceList(), a.conformanceRun(), a.conformanceReport(), a.conformanceDiff(), a.conformanceExplain())
 	return cmd
 }
 
@@ -60,6 +61,7 @@ type judgeFlags struct {
 	expect     string
 	strictSkip bool
 	dryRun     bool
+	files      map[string]*string // where the report goes, by form
 }
 
 func (a *app) conformanceRun() *cobra.Command {
@@ -75,7 +77,8 @@ expected to fail; 2: the command line is wrong; 3: no broker answered; 4: a case
 was skipped and --strict-skip was given; 130: interrupted.`,
 		Example: `  oncelog conformance run -b localhost:9092 idempotence txn/fencing
   oncelog conformance run --destructive --start 'my-broker --port 9092'
-  oncelog conformance run --shard 2/4 --expect known-failures.txt --strict`,
+  oncelog conformance run --shard 2/4 --expect known-failures.txt --strict
+  oncelog conformance run --json r.json --junit r.xml --html r.html --md r.md`,
 		RunE: func(cmd *cobra.Command, ids []string) error {
 			f.Filter = append(f.filter, ids...)
 			return a.judge(cmd.Context(), f)
@@ -95,6 +98,12 @@ was skipped and --strict-skip was given; 130: interrupted.`,
 	flags.IntVar(&f.Repeat, "repeat", 1, "run each case so often; one that differs in some runs only is flaky")
 	flags.Uint64Var(&f.Seed, "seed", 0, "shuffle the cases by this number; 0: as listed")
 	flags.DurationVar(&f.Timeout, "timeout", time.Minute, "bound on one case")
+	f.files = map[string]*string{
+		"json":     flags.String("json", "", "also write the report to this file as JSON (docs/conformance-report.schema.json)"),
+		"junit":    flags.String("junit", "", "also write it as JUnit XML"),
+		"markdown": flags.String("md", "", "also write it as Markdown"),
+		"html":     flags.String("html", "", "also write it as one HTML page"),
+	}
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell which cases would run and why others would not")
 	return cmd
 }
@@ -134,34 +143,46 @@ func (a *app) judge(ctx context.Context, f judgeFlags) error {
 	}
 	a.client.brokers = config.Brokers
 	if f.dryRun {
-		report, err := conformance.Plan(ctx, config)
+		r, err := conformance.Plan(ctx, config)
 		if err != nil {
 			return a.suiteError(err)
 		}
 		if a.format == "json" {
-			return report.WriteJSON(a.out)
+			return r.WriteJSON(a.out)
 		}
-		return report.WriteText(a.out)
+		return r.WriteText(a.out)
 	}
-	report, err := conformance.Run(ctx, config)
+	r, err := conformance.Run(ctx, config)
+	if r.Schema != 0 { // a run that was stopped has a report, too
+		if a.format == "json" {
+			err = errors.Join(err, r.WriteJSON(a.out))
+		}
+		err = errors.Join(err, f.write(r))
+	}
 	if err != nil {
 		return a.suiteError(err)
 	}
-	if a.format == "json" {
-		if err := report.WriteJSON(a.out); err != nil {
-			return err
+	return judged(r, f.strictSkip)
+}
+
+// write writes the report to the files that were asked for.
+func (f *judgeFlags) write(r conformance.Report) error {
+	var errs []error
+	for form, name := range f.files {
+		if *name != "" {
+			errs = append(errs, report.WriteFile(*name, report.Forms[form], r))
 		}
 	}
-	return judged(report, f.strictSkip)
+	return errors.Join(errs...)
 }
 
 // judged is the exit code of a report.
-func judged(report conformance.Report, strictSkip bool) error {
+func judged(r conformance.Report, strictSkip bool) error {
 	switch {
-	case !report.OK():
-		return failed(exitFailed, "%s", report.Summary())
-	case strictSkip && report.Count(conformance.Skip) > 0:
-		return failed(exitIncomplete, "%s", report.Summary())
+	case !r.OK():
+		return failed(exitFailed, "%s", r.Summary())
+	case strictSkip && r.Count(conformance.Skip) > 0:
+		return failed(exitIncomplete, "%s", r.Summary())
 	}
 	return nil
 }

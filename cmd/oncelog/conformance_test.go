@@ -83,3 +83,42 @@ func TestConformanceExitCodes(t *testing.T) {
 		})
 	}
 }
+
+// TestConformanceReports follows one report through the files of run, report,
+// diff and explain.
+func TestConformanceReports(t *testing.T) {
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	ok := func(want string, args ...string) {
+		t.Helper()
+		code, out, errOut := execute(t, "", append([]string{"conformance"}, args...)...)
+		if code != exitOK || !strings.Contains(out, want) {
+			t.Errorf("%v: exit %d, want %q:\n%s%s", args, code, want, out, errOut)
+		}
+	}
+	ok("2 passed", "run", "-b", inProcess(t), "txn/empty", "--json", file("r.json"), "--junit", file("r.xml"), "--html", file("r.html"), "--md", file("r.md"))
+	for name, want := range map[string]string{"r.json": `"schema": 1`, "r.xml": "<testsuites", "r.html": "<!doctype html>", "r.md": "# Conformance of"} {
+		raw, err := os.ReadFile(file(name))
+		if err != nil || !strings.Contains(string(raw), want) {
+			t.Errorf("%s lacks %q: %v", name, want, err)
+		}
+	}
+	ok("<testsuites", "report", file("r.json"), "--as", "junit")
+	ok("2 passed", "report", file("r.json"))
+	ok("CASE", "diff", file("r.json"), file("r.json"))
+	ok("[]", "diff", file("r.json"), file("r.json"), "-o", "json")
+	ok("transaction.version=2", "explain", "txn/empty/1")
+	ok(`"level":"MUST"`, "explain", "txn/empty/1", "-o", "json")
+	raw, err := os.ReadFile(file("r.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	worse := strings.Replace(string(raw), `"verdict": "PASS"`, `"verdict": "FAIL"`, 1)
+	if err := os.WriteFile(file("worse.json"), []byte(worse), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := execute(t, "", "conformance", "diff", "--markdown", file("r.json"), file("worse.json"))
+	if code != exitFailed || !strings.Contains(out, "| PASS | FAIL |") || !strings.Contains(errOut, "txn/empty/1") {
+		t.Errorf("a rule that is no longer kept: exit %d\n%s%s", code, out, errOut)
+	}
+}
