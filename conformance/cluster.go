@@ -93,7 +93,7 @@ func Local(ctx context.Context, addr string) error {
 
 // look reads ApiVersions and Metadata of one broker.
 func look(ctx context.Context, addr string) (*cluster, error) {
-	nc, err := dial(ctx, addr)
+	nc, err := dial(ctx, nil, addr)
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ type Config struct {
 	Seed        uint64            // shuffles the order of the cases; 0: as listed
 	Timeout     time.Duration     // of one case; 0: 60 s
 	Start       string            // shell command that starts the target where none answers; it is stopped in the end
+	Traces      string            // folder that gets one for each case that differs, with all that was sent and answered; "": none
 	Progress    io.Writer         // gets the head, a line per case and the summary; nil: nothing
 	Status      io.Writer         // a terminal: one line that is written again and again; nil: none
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/oncelog/oncelog/conformance/wire"
 )
 
 // maxFrame is the largest answer a case reads, in bytes.
@@ -29,10 +31,10 @@ type conn struct {
 	stop      func() bool
 }
 
-// dial connects to addr; the connection ends with ctx.
-func dial(ctx context.Context, addr string) (*conn, error) {
-	var d net.Dialer
-	nc, err := d.DialContext(ctx, "tcp", addr)
+// dial connects to addr by way of a recorder, or of none that is nil; the
+// connection ends with ctx.
+func dial(ctx context.Context, recorder *wire.Recorder, addr string) (*conn, error) {
+	nc, err := recorder.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oncelog/oncelog/conformance/wire"
 )
 
 // judge runs one case, cleans up after it and gives the verdict. A target that
@@ -42,12 +44,17 @@ func (s *suite) judge(ctx context.Context, c Case) (r Result, died bool) {
 	verdict, why := s.verdict(c, t)
 	r = s.result(c, verdict, why)
 	r.Seconds, r.Checks = seconds, t.checks
+	if t.failed() && s.config.Traces != "" {
+		if err := s.keep(&r, t.wire); err != nil {
+			r.Reason = strings.TrimPrefix(r.Reason+"; ", "; ") + "what was sent could not be kept: " + err.Error()
+		}
+	}
 	return r, died
 }
 
 // result is a verdict on a case that rests on nothing yet.
 func (s *suite) result(c Case, v Verdict, reason string) Result {
-	return Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level, Verdict: v, Reason: reason}
+	return Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level, Verdict: v, Reason: reason, Destructive: c.Destructive}
 }
 
 // missing says why a case makes no sense for this target, or "".
@@ -60,7 +67,7 @@ func (s *suite) missing(c Case) string {
 
 func (s *suite) newT(ctx context.Context, id string) *T {
 	slug := strings.ReplaceAll(id, "/", "-")
-	return &T{ctx: ctx, cluster: s.cluster.Load(), prefix: "oncelog-" + s.run + "-" + slug, conns: map[int32]*conn{}}
+	return &T{ctx: ctx, cluster: s.cluster.Load(), prefix: "oncelog-" + s.run + "-" + slug, conns: map[int32]*conn{}, wire: new(wire.Recorder)}
 }
 
 // runWithin runs a case body in a goroutine of its own, which a failed demand

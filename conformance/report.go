@@ -51,6 +51,8 @@ type Result struct {
 	Seconds     float64 `json:"seconds"`          // of the run that is shown
 	Runs        int     `json:"runs"`
 	Differed    int     `json:"differed,omitempty"` // how many of the runs differed from what was demanded
+	Trace       string  `json:"trace,omitempty"`    // folder with all that was sent and answered
+	Destructive bool    `json:"destructive,omitempty"`
 	Checks      []Check `json:"checks,omitempty"`
 }
 
@@ -164,8 +166,20 @@ func (r Result) Text(brokers []string) string {
 		}
 		fmt.Fprintf(&b, "   expected    %s: %s\n   actual      %s: %s\n", c.What, c.Want, c.What, c.Got)
 	}
-	fmt.Fprintf(&b, "   rerun       oncelog conformance run -b %s %s\n", strings.Join(brokers, ","), r.ID)
+	if r.Trace != "" {
+		fmt.Fprintf(&b, "   trace       %s (%s, %s)\n", r.Trace, wireFile, TimelineFile)
+	}
+	fmt.Fprintf(&b, "   rerun       %s\n", r.Rerun(brokers))
 	return b.String()
+}
+
+// Rerun is the command that runs the case alone.
+func (r Result) Rerun(brokers []string) string {
+	command := fmt.Sprintf("oncelog conformance run -b %s %s", strings.Join(brokers, ","), r.ID)
+	if r.Destructive {
+		command += " --destructive"
+	}
+	return command
 }
 
 // plural is a number with its noun.

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -123,5 +126,43 @@ func TestRunReportsPassFailAndSkip(t *testing.T) {
 	var whole bytes.Buffer
 	if err := report.WriteText(&whole); err != nil || !strings.HasSuffix(whole.String(), report.Summary()+"\n") {
 		t.Errorf("text %q, %v", whole.String(), err)
+	}
+}
+
+func TestCaseThatDiffersLeavesItsTrace(t *testing.T) {
+	traces := t.TempDir()
+	config := Config{
+		Brokers: []string{serveTiny(t)}, Traces: traces, Seed: 7, Repeat: 2,
+		Filter: []string{"protocol/versions/2", "produce/minisr/1"},
+	}
+	report, err := Run(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folders, err := os.ReadDir(filepath.Join(traces, report.Run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range folders {
+		names = append(names, f.Name())
+	}
+	if want := []string{"produce-minisr-1", "produce-minisr-1-2"}; !slices.Equal(names, want) {
+		t.Fatalf("folders %q, want %q", names, want)
+	}
+	for _, r := range report.Results {
+		if (r.Trace != "") != (r.Verdict == Fail) {
+			t.Errorf("%s is %s and has the trace %q", r.ID, r.Verdict, r.Trace)
+		}
+	}
+	for name, want := range map[string]string{
+		wireFile:     `"direction":"request","api":"CreateTopics"`,
+		TimelineFile: "CreateTopics v0",
+		caseFile:     `"seed": 7`,
+	} {
+		raw, err := os.ReadFile(filepath.Join(traces, report.Run, names[0], name))
+		if err != nil || !strings.Contains(string(raw), want) {
+			t.Errorf("%s lacks %s (%v):\n%s", name, want, err, raw)
+		}
 	}
 }

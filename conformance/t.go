@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/oncelog/oncelog/conformance/wire"
 )
 
 // patience is how long a case waits for a condition that has to come.
@@ -21,6 +23,8 @@ type Check struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 	OK   bool   `json:"ok"`
+
+	retried bool // seen in an attempt that was made again
 }
 
 // A T runs one case: it holds its connections, what it made on the target and
@@ -38,6 +42,7 @@ type T struct {
 	members []*member
 	checks  []Check
 	skipped string
+	wire    *wire.Recorder // nil keeps nothing
 }
 
 // name makes a name of this run that no other case uses.
@@ -110,9 +115,14 @@ func codeName(code int16) string {
 func (t *T) until(what string, cond func() (seen string, ok bool)) {
 	deadline := time.Now().Add(patience)
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		mark, looked := t.wire.Mark(), len(t.checks)
 		seen, ok := cond()
 		if ok {
 			return
+		}
+		t.wire.Retried(mark)
+		for i := looked; i < len(t.checks); i++ {
+			t.checks[i].retried = true
 		}
 		if time.Now().After(deadline) {
 			t.fatalf(what, "within "+patience.String(), "%s", seen)
@@ -159,7 +169,7 @@ func (t *T) dialNode(id int32) *conn {
 	if !ok {
 		t.fatalf("broker", "a broker of the cluster", "node %d is not in the metadata", id)
 	}
-	c, err := dial(t.ctx, addr)
+	c, err := dial(t.ctx, t.wire, addr)
 	if err != nil {
 		t.fatalf("connection to "+addr, "accepted", "%v", err)
 	}

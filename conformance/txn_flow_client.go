@@ -51,9 +51,12 @@ var txnFlowClient = Case{
 	},
 }
 
+// wholeClient is the client id of whole clients, whose requests nobody chose.
+const wholeClient = "oncelog-conformance-client"
+
 // client is a whole kgo client, closed with the case.
 func (t *T) client(opts ...kgo.Opt) *kgo.Client {
-	opts = append([]kgo.Opt{kgo.SeedBrokers(t.cluster.seeds()...), kgo.ClientID("oncelog-conformance")}, opts...)
+	opts = append([]kgo.Opt{kgo.SeedBrokers(t.cluster.seeds()...), kgo.ClientID(wholeClient), kgo.Dialer(t.wire.DialContext)}, opts...)
 	cl, err := kgo.NewClient(opts...)
 	if err != nil {
 		t.fatalf("client", "opened", "%v", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -104,6 +105,7 @@ was skipped and --strict-skip was given; 130: interrupted.`,
 		"markdown": flags.String("md", "", "also write it as Markdown"),
 		"html":     flags.String("html", "", "also write it as one HTML page"),
 	}
+	flags.StringVar(&f.Traces, "traces", filepath.Join(".oncelog", "runs"), "folder that gets one for each case that differs, with all that was sent and answered; empty: none")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell which cases would run and why others would not")
 	return cmd
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/oncelog/oncelog/conformance"
@@ -14,6 +15,7 @@ import (
 var page string
 
 var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
+	"timeline":     func(trace string) string { return filepath.ToSlash(filepath.Join(trace, conformance.TimelineFile)) },
 	"lower":        func(v conformance.Verdict) string { return strings.ToLower(string(v)) },
 	"differences":  differences,
 	"milliseconds": func(s float64) string { return fmt.Sprintf("%.0f ms", s*1000) },

@@ -12,6 +12,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -67,6 +68,14 @@ func WriteFile(name string, write Writer, r conformance.Report) error {
 	file, err := os.Create(name)
 	if err != nil {
 		return err
+	}
+	r.Results = slices.Clone(r.Results)
+	for i := range r.Results {
+		one := &r.Results[i]
+		// The file points to what lies beside it.
+		if path, err := filepath.Rel(filepath.Dir(name), one.Trace); err == nil && one.Trace != "" && !filepath.IsAbs(one.Trace) {
+			one.Trace = path
+		}
 	}
 	return errors.Join(write(file, r), file.Close())
 }

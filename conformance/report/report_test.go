@@ -5,6 +5,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -27,7 +29,7 @@ func sample() conformance.Report {
 		one := conformance.Result{ID: []string{"a/b/1", "a/b/2", "c/d/1", "c/d/2", "c/d/3", "c/d/4"}[i], Title: "a rule <of> Kafka", Requirement: "KIP-98 & more", Level: conformance.Must, Verdict: v, Seconds: 0.25, Runs: 2}
 		switch v {
 		case conformance.Fail, conformance.Note, conformance.ExpectedFail:
-			one.Differed = 1
+			one.Differed, one.Trace, one.Destructive = 1, ".oncelog/runs/1/a b", true
 			one.Checks = []conformance.Check{{What: "first", Want: "1", Got: "1", OK: true}, {What: "answer", Want: "NONE", Got: hostile}}
 		}
 		if v != conformance.Pass && v != conformance.Fail {
@@ -120,7 +122,7 @@ func TestHTMLIsOnePageAndEscaped(t *testing.T) {
 		t.Error("the page holds a script")
 	}
 	for _, link := range regexp.MustCompile(`(?i)(?:src|href|url)\s*[=(]\s*["']?([^"')>\s]*)`).FindAllStringSubmatch(text, -1) {
-		if link[1] != "data:," {
+		if link[1] != "data:," && link[1] != ".oncelog/runs/1/a%20b/timeline.html" {
 			t.Errorf("the page points to %q", link[1])
 		}
 	}
@@ -134,6 +136,26 @@ func TestHTMLIsOnePageAndEscaped(t *testing.T) {
 		if closed := strings.Count(text, "</"+tag+">"); opened != closed {
 			t.Errorf("%d of <%s> opened, %d closed", opened, tag, closed)
 		}
+	}
+}
+
+func TestFilesPointToTracesBesideThem(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.Mkdir("out", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r := sample()
+	name := filepath.Join("out", "r.json")
+	if err := WriteFile(name, Forms["json"], r); err != nil {
+		t.Fatal(err)
+	}
+	back, err := ReadFile(name)
+	if want := filepath.Join("..", ".oncelog", "runs", "1", "a b"); err != nil || back.Results[1].Trace != want {
+		t.Errorf("the trace is at %q (%v), want %q", back.Results[1].Trace, err, want)
+	}
+	if r.Results[1].Trace != ".oncelog/runs/1/a b" {
+		t.Error("writing changed the report")
 	}
 }
 
