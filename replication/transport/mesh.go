@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -81,9 +80,10 @@ type Mesh struct {
 	tasks    sync.WaitGroup
 	greeting chan struct{} // a token for each connection that has not said who it is
 
-	stall atomic.Pointer[stall] // the last, nil: none
+	stalls stalls
 
 	mu      sync.Mutex
+	pulsing bool // there were peers, so the pulse has begun
 	peers   map[int32]*Peer
 	inbound map[inboundKey]*conn  // the newest of each
 	runs    map[int32]incarnation // whose those are
@@ -162,6 +162,10 @@ func (m *Mesh) SetPeers(addresses map[int32]string) {
 		if node != m.cfg.NodeID && m.peers[node] == nil {
 			m.peers[node] = m.newPeer(node, address)
 		}
+	}
+	if len(m.peers) > 0 && !m.pulsing {
+		m.pulsing = true
+		m.tasks.Go(m.pulse)
 	}
 }
 

@@ -42,7 +42,6 @@ func (m *Mesh) newPeer(node int32, address string) *Peer {
 		p.links[class] = l
 		m.tasks.Go(l.run)
 	}
-	m.tasks.Go(p.ping)
 	m.tasks.Go(p.beats.run)
 	return p
 }
@@ -201,7 +200,9 @@ func (l *link) session() error {
 	defer cancel()
 	raw, err := p.mesh.cfg.Dial(ctx, p.address)
 	if err != nil {
-		l.refuse()
+		if ctx.Err() == nil { // else nothing came back: how long the peer is silent tells whether it is there
+			l.refuse()
+		}
 		return err
 	}
 	stop := context.AfterFunc(p.ctx, func() { _ = raw.Close() }) // ends a handshake or a read that hangs
