@@ -57,7 +57,7 @@ planted: ## one bug after the other planted into the broker (protocol/planted): 
 	$(GO) test -count=1 -tags planted,synctests -timeout 15m -run '^TestPlantedBugsAreFound$$' -v ./broker/brokertest/sim
 
 failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement and until the BESIDE partitions next to it are led again, and nothing lost
-	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS) -beside $(BESIDE)
+	$(GO) test -count=1 -run '^TestFailover$$' -v -timeout 15m ./cmd/oncelog -kills $(KILLS) -beside $(BESIDE) -ack 3s
 
 fulldisk: ## a real disk of 24 MB fills up under load, of a lone broker and of one of three; it wants the right to mount one
 	$(GO) test -count=1 -run '^TestFullDisk' -v -timeout 10m ./cmd/oncelog

@@ -30,7 +30,6 @@ func newClient(t *testing.T, s *brokertest.Server, options ...kgo.Opt) *kgo.Clie
 // readers of committed data wait for 60 s, and never see its record.
 func TestTransactionTimesOutAfterVirtualTime(t *testing.T) {
 	t.Parallel()
-	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		s := brokertest.Start(t, brokertest.Options{})
 		producer := newClient(t, s, kgo.AllowAutoTopicCreation(), kgo.DefaultProduceTopic("t"), kgo.TransactionalID("id"), kgo.TransactionTimeout(time.Minute))
@@ -62,9 +61,6 @@ func TestTransactionTimesOutAfterVirtualTime(t *testing.T) {
 			t.Error("the commit after the time-out succeeded")
 		}
 	})
-	if took := time.Since(began); !raceDetector && took > 5*time.Second {
-		t.Errorf("a virtual minute took %v", took)
-	}
 }
 
 // A static member that comes back within its session has its partitions again
@@ -119,7 +115,6 @@ func TestStaticMemberReturnsWithinItsSession(t *testing.T) {
 // before (transactional.id.expiration.ms).
 func TestTransactionalIDExpiresAfterSevenVirtualDays(t *testing.T) {
 	t.Parallel()
-	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		s := brokertest.Start(t, brokertest.Options{})
 		client := newClient(t, s)
@@ -147,9 +142,6 @@ func TestTransactionalIDExpiresAfterSevenVirtualDays(t *testing.T) {
 			t.Error("still known an hour after seven days")
 		}
 	})
-	if took := time.Since(began); !raceDetector && took > 10*time.Second {
-		t.Errorf("seven virtual days took %v", took)
-	}
 }
 
 // What was acked is there when a broker starts again over the same files, and

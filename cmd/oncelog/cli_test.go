@@ -182,8 +182,8 @@ func stopCleanly(t *testing.T, p *process) {
 	}
 	select {
 	case <-p.done:
-	case <-time.After(closeTimeout):
-		t.Fatalf("still running %v after SIGTERM", closeTimeout)
+	case <-time.After(3 * closeTimeout): // a parent waits for its children
+		t.Fatalf("still running %v after SIGTERM; the broker said:\n%s", 3*closeTimeout, p.errs)
 	}
 	if code := p.cmd.ProcessState.ExitCode(); code != exitOK {
 		t.Errorf("exit code %d after SIGTERM, want 0; the broker said:\n%s", code, p.errs)

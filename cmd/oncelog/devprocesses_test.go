@@ -87,21 +87,6 @@ func (r *rig) stop() {
 	}
 }
 
-// untilLed runs a command until what it says is as wanted.
-func untilLed(t *testing.T, p *process, into any, ok func() bool, args ...string) {
-	t.Helper()
-	args = append(args, "-o", "json", "-b", p.Bootstrap)
-	var code int
-	var out, errOut string
-	for began := time.Now(); time.Since(began) < 30*time.Second; {
-		code, out, errOut = execute(t, "", args...)
-		if code == exitOK && json.Unmarshal([]byte(out), into) == nil && ok() {
-			return
-		}
-	}
-	t.Fatalf("%v: exit %d, %s%s", args, code, out, errOut)
-}
-
 // A broker that is parted from the others leads nothing any more.
 func TestAnIsolatedBrokerIsReplaced(t *testing.T) {
 	r := newRig(t)
@@ -134,7 +119,7 @@ func TestProcessesEndWithTheirParent(t *testing.T) {
 	r.p.kill()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(30 * time.Second); ; <-ticker.C {
+	for deadline := time.Now().Add(hangs); ; <-ticker.C {
 		alive := 0
 		for _, n := range now.Nodes {
 			if process, err := os.FindProcess(n.PID); err == nil && process.Signal(syscall.Signal(0)) == nil {

@@ -121,12 +121,31 @@ func (p *process) kill() {
 // port is the port that clients use.
 func (p *process) port() string { return p.Bootstrap[strings.LastIndexByte(p.Bootstrap, ':')+1:] }
 
+// hangs bounds what a test waits for, and judges nothing: verify chaos of three faults
+// takes most of a minute where others keep the machine busy.
+const hangs = 4 * time.Minute
+
 // execute runs one command line inside the test and returns what it printed.
 func execute(t *testing.T, stdin string, args ...string) (code int, out, errOut string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
 	var o, e bytes.Buffer
 	code = run(ctx, args, strings.NewReader(stdin), &o, &e)
 	return code, o.String(), e.String()
+}
+
+// untilLed runs a command until what it says is as wanted.
+func untilLed(t *testing.T, p *process, into any, ok func() bool, args ...string) {
+	t.Helper()
+	args = append(args, "-o", "json", "-b", p.Bootstrap)
+	var code int
+	var out, errOut string
+	for began := time.Now(); time.Since(began) < hangs; {
+		code, out, errOut = execute(t, "", args...)
+		if code == exitOK && json.Unmarshal([]byte(out), into) == nil && ok() {
+			return
+		}
+	}
+	t.Fatalf("%v: exit %d, %s%s", args, code, out, errOut)
 }

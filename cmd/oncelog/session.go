@@ -17,8 +17,10 @@ import (
 )
 
 // closeTimeout bounds a clean end; after it the process ends as if killed,
-// which loses nothing that was acknowledged.
-const closeTimeout = 5 * time.Second
+// which loses nothing that was acknowledged. The broker hands its leaderships over in
+// a quarter of it at most, and closes its partitions then: on a busy machine some
+// hundred take seconds.
+const closeTimeout = 20 * time.Second
 
 // A node is one broker of this process, and its HTTP server.
 type node struct {
