@@ -16,8 +16,9 @@ import (
 const (
 	// formatName is the file that says what wrote the folder.
 	formatName = "oncelog.json"
-	// formatVersion is the newest layout of a folder that this program knows.
-	formatVersion = 1
+	// formatVersion is the newest layout of a folder that this program knows. Since
+	// 2 rows of .raft hold small payloads, which a program of before would not find.
+	formatVersion = 2
 )
 
 // A format says whose folder it is. The file is described in docs/format/folder.md.
@@ -49,6 +50,9 @@ func checkFormat(files vfs.FS, dir string, want format) (nodes map[int32]string,
 	case !found, f.NodeID == want.NodeID && f.ClusterID == "" && want.grown:
 		want.Version = formatVersion
 		return nodes, writeFormat(files, dir, want)
+	case f.NodeID == want.NodeID && f.ClusterID == want.ClusterID && f.Version < formatVersion:
+		f.Version = formatVersion // what is written from now on older programs do not know
+		return nodes, writeFormat(files, dir, f)
 	case f.NodeID == want.NodeID && f.ClusterID == want.ClusterID:
 		return nodes, nil
 	}

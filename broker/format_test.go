@@ -21,7 +21,7 @@ func TestFolderIsRefused(t *testing.T) {
 		ok      bool
 	}{
 		"its own":            {`{"version":1,"node.id":3}`, 3, "", nil, true},
-		"of a newer program": {`{"version":2,"node.id":3}`, 3, "", ErrNewerFormat, false},
+		"of a newer program": {`{"version":3,"node.id":3}`, 3, "", ErrNewerFormat, false},
 		"of another node":    {`{"version":1,"node.id":4}`, 3, "", nil, false},
 		"damaged":            {`{"version":`, 3, "", nil, false},
 		"of its cluster":     {`{"version":1,"node.id":3,"cluster.id":"a"}`, 3, "a", nil, true},
@@ -43,6 +43,12 @@ func TestFolderIsRefused(t *testing.T) {
 		_, err = checkFormat(files, "d", format{NodeID: c.node, ClusterID: c.cluster})
 		if (err == nil) != c.ok || c.want != nil && !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
+		}
+		if left, err := readFile(files, "d/"+formatName); err != nil || !c.ok && string(left) != c.text {
+			t.Errorf("%s: a folder that was refused says %s, %v", name, left, err)
+		}
+		if left, _, err := readFormat(files, "d"); c.ok && (err != nil || left.Version != formatVersion || left.ClusterID != c.cluster) {
+			t.Errorf("%s: %+v, %v; want version %d, as an older program would not find what is written now", name, left, err, formatVersion)
 		}
 	}
 }

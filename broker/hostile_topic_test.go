@@ -56,9 +56,9 @@ func TestHostileTopics(t *testing.T) {
 // A slowDisk takes its time to make a partition's folder.
 type slowDisk struct{ vfs.FS }
 
-func (d slowDisk) MkdirAll(name string, perm fs.FileMode) error {
+func (d slowDisk) Mkdir(name string, perm fs.FileMode) error {
 	time.Sleep(3 * time.Second)
-	return d.FS.MkdirAll(name, perm)
+	return d.FS.Mkdir(name, perm)
 }
 
 // One Metadata request makes topics for ten seconds; those it did not come to

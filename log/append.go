@@ -88,6 +88,9 @@ func prepareRow(e *Entry, next int64) (Row, error) {
 		row := Row{Index: e.Index, Term: e.Term, Kind: e.Kind, BaseOffset: next, MaxTimestamp: -1, ProducerID: -1, ProducerEpoch: noEpoch, BaseSequence: -1, CoordinatorEpoch: -1}
 		if e.Kind != KindVoid {
 			row.Size, row.CRC = int32(len(e.Data)), checksum(e.Data)
+			if len(e.Data) <= maxInline {
+				row.inline = string(e.Data)
+			}
 		}
 		return row, nil
 	}
@@ -157,7 +160,7 @@ func (l *Log) nextRun(entries []Entry, rows []Row, cfg Config) run {
 		} else {
 			r.others = true
 			r.synced = r.synced || row.Index > 1 && (row.Kind != KindNoop || row.Term == term)
-			r.payload += int64(row.Size)
+			r.payload += row.payloadBytes()
 		}
 		term = row.Term
 	}
@@ -269,7 +272,7 @@ func (l *Log) reserve(end int64) error {
 	return nil
 }
 
-// writePayloads writes what entries that are no batches carry.
+// writePayloads writes what entries that are no batches carry and rows do not hold.
 func (l *Log) writePayloads(r *run) error {
 	file, err := l.handles.acquire(r.active.files.payload)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -284,7 +287,7 @@ func (l *Log) writePayloads(r *run) error {
 	}
 	defer l.handles.release(file)
 	for i, e := range r.entries {
-		if r.rows[i].Kind == KindBatch || r.rows[i].Size == 0 {
+		if r.rows[i].payloadBytes() == 0 {
 			continue
 		}
 		if _, err := file.WriteAt(e.Data, int64(r.rows[i].PayloadPosition)); err != nil {

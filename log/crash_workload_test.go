@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,9 +57,12 @@ type crashScript struct {
 	made  int64 // batches so far: their timestamps rise
 }
 
+// members is a payload that no row has room for.
+func members(list string) []byte { return []byte(list + strings.Repeat(" .", maxInline/2)) }
+
 func (w *crashScript) begin() {
 	w.add("noop", Entry{Kind: KindNoop})
-	w.add("configuration and batch", Entry{Kind: KindConfiguration, Data: []byte("a b c")}, w.plain("a=1", "b=1"))
+	w.add("configuration and batch", Entry{Kind: KindConfiguration, Data: members("a b c")}, w.plain("a=1", "b=1"))
 	for i := range 4 {
 		w.add("data", w.of(7, true, fmt.Sprintf("a=%d", i), "c=1"))
 	}
@@ -108,7 +112,7 @@ func (w *crashScript) cleanTwice() {
 
 // shorten truncates behind a clean prefix and lets retention take what is old.
 func (w *crashScript) shorten() {
-	w.add("configuration", Entry{Kind: KindConfiguration, Data: []byte("a b c d")})
+	w.add("configuration", Entry{Kind: KindConfiguration, Data: members("a b c d")})
 	w.fill(2)
 	w.step("truncate", func(r *crashRun) error {
 		r.term++

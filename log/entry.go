@@ -50,7 +50,7 @@ type Row struct {
 	// kinds the place where the next batch will be.
 	Position int64
 	// Size is the bytes of the batch or of the payload. PayloadPosition is the
-	// same as Position in the payload file.
+	// same as Position in the payload file, also of a payload that the row holds.
 	Size            int32
 	PayloadPosition int32
 	// BaseOffset is the first offset, or for other kinds the log end offset at that moment.
@@ -66,6 +66,26 @@ type Row struct {
 	// CoordinatorEpoch and Commit are set when the batch is a transaction marker.
 	CoordinatorEpoch int32
 	Commit           bool
+
+	inline string // the payload, if the row holds it; "": it is in the payload file
+}
+
+// Inline says that the row holds the payload, of an entry that is no batch.
+func (r Row) Inline() bool { return r.inline != "" }
+
+// Unplaced is the row without where its bytes are, which replicas decide for
+// themselves (hard-34).
+func (r Row) Unplaced() Row {
+	r.Position, r.PayloadPosition, r.inline = 0, 0, ""
+	return r
+}
+
+// payloadBytes is what the entry takes of the payload file.
+func (r Row) payloadBytes() int64 {
+	if r.Kind == KindBatch || r.Inline() {
+		return 0
+	}
+	return int64(r.Size)
 }
 
 // attribute bits of a batch that rows repeat.

@@ -17,6 +17,7 @@ import (
 func FuzzRow(f *testing.F) {
 	f.Add(appendRow(nil, Row{Index: 1, Term: 2, Kind: KindBatch, Size: 100, Count: 3, CRC: 9, ProducerID: 4, Commit: true}))
 	f.Add(appendRow(nil, Row{Index: 9, Term: 2, Kind: KindVoid, Position: 4, ProducerID: -1, ProducerEpoch: -1, BaseSequence: -1}))
+	f.Add(appendRow(nil, Row{Index: 1, Term: 1, Kind: KindConfiguration, Size: 3, CRC: checksum([]byte("a b")), inline: "a b"}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		row, err := decodeRow(b)
 		if err != nil {

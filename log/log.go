@@ -34,7 +34,7 @@ type Options struct {
 // over disk work, and only whoever wants to change or flush the log waits there.
 type Log struct {
 	dir     string
-	fs      vfs.FS
+	fs      vfs.FS // the directory itself lasts with its first SyncDir
 	logger  *slog.Logger
 	handles *handles
 

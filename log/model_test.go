@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +62,7 @@ func (m *logModel) Append(t *rapid.T) {
 		case 0:
 			e.Kind = KindNoop
 		case 1:
-			e.Kind, e.Data = KindConfiguration, []byte(fmt.Sprintf("configuration %d", e.Index))
+			e.Kind, e.Data = KindConfiguration, []byte(strings.Repeat(fmt.Sprintf("configuration %d", e.Index), rapid.IntRange(1, 3).Draw(t, "size")))
 		case 2:
 			e.Kind = KindVoid
 		default:

@@ -249,6 +249,10 @@ func (l *Log) Payload(row Row, buf []byte) ([]byte, error) {
 }
 
 func (l *Log) readPayload(s *segment, row Row, buf *[]byte) error {
+	if row.Inline() {
+		*buf = append(*buf, row.inline...)
+		return nil
+	}
 	name, position := s.files.payload, int64(row.PayloadPosition)
 	if row.Kind == KindBatch {
 		name, position = s.files.log, row.Position

@@ -12,8 +12,8 @@ import (
 	"github.com/oncelog/oncelog/log/vfs"
 )
 
-// formatText is the content of the format file. A program that finds another
-// text refuses the directory.
+// formatText is the content of the format file, as older programs wrote it. A
+// program that finds another text refuses the directory; none means this one.
 const formatText = "oncelog partition log 1\n"
 
 // Open opens or creates the log in dir. It reads the rows of the segments that
@@ -29,7 +29,7 @@ func Open(dir string, cfg Config, opts Options) (*Log, error) {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	l := &Log{dir: dir, fs: opts.FS, logger: opts.Logger, cfg: cfg.withDefaults(), writer: newTurn(), syncer: newTurn(), cleaner: newTurn()}
+	l := &Log{dir: filepath.Clean(dir), fs: opts.FS, logger: opts.Logger, cfg: cfg.withDefaults(), writer: newTurn(), syncer: newTurn(), cleaner: newTurn()}
 	l.handles = newHandles(l.fs, l.report)
 	l.writer.take()
 	defer l.writer.give()
@@ -42,8 +42,14 @@ func Open(dir string, cfg Config, opts Options) (*Log, error) {
 
 // recover finds out what is there and publishes it.
 func (l *Log) recover() error {
-	if err := l.makeDirectory(); err != nil {
+	l.fs = vfs.LastWithParent(l.fs, l.dir)
+	fresh, err := l.makeDirectory()
+	if err != nil {
 		return err
+	}
+	if fresh { // there is nothing to read
+		r := recovery{log: l, fresh: true, view: view{boundary: &Boundary{}}}
+		return r.run(nil)
 	}
 	if err := l.checkFormat(); err != nil {
 		return err
@@ -73,30 +79,29 @@ func (l *Log) recover() error {
 	return r.run(bases)
 }
 
-// makeDirectory makes the directory last, if it is not there.
-func (l *Log) makeDirectory() error {
-	_, err := l.fs.Stat(l.dir)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+// makeDirectory makes the directory, if it is not there. It lasts once the first
+// of its files does: until then nothing in it was promised.
+func (l *Log) makeDirectory() (fresh bool, err error) {
+	err = l.fs.Mkdir(l.dir, dirPerm)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return false, nil
+	case errors.Is(err, fs.ErrNotExist):
+		err = l.fs.MkdirAll(l.dir, dirPerm)
 	}
-	if err := l.fs.MkdirAll(l.dir, dirPerm); err != nil {
-		return err
-	}
-	return l.fs.SyncDir(filepath.Dir(l.dir))
+	return err == nil, err
 }
 
-// checkFormat refuses a directory of another format, and marks a new one. The
-// mark is not synced: one that a crash cut is written again.
+// checkFormat refuses a directory of another format. A mark that is cut short is
+// an older program's, which did not sync it.
 func (l *Log) checkFormat() error {
 	name := filepath.Join(l.dir, formatFile)
 	b, _, err := readFile(l.fs, name)
 	switch {
 	case err != nil:
 		return err
-	case string(b) == formatText:
-		return nil
 	case strings.HasPrefix(formatText, strings.TrimRight(string(b), "\x00")):
-		return writeFile(l.fs, name, []byte(formatText), false)
+		return nil
 	}
 	return fmt.Errorf("format %q, this program knows %q: %w", firstLine(b), firstLine([]byte(formatText)), ErrNewerFormat)
 }
@@ -209,6 +214,7 @@ type recovery struct {
 	term  uint64
 	next  int64
 	built state
+	fresh bool // the directory was made just now
 	begun bool // built is in use: the segment of now is not trusted
 	cut   bool // the log ended here: what follows is removed
 }
@@ -336,6 +342,11 @@ func (r *recovery) finish() error {
 	}
 	if v.active.files == nil || len(v.sealed) > 0 && v.sealed[len(v.sealed)-1].base == v.active.base {
 		l.releaseWriting(&l.w)
+		if !r.fresh {
+			if err := l.handles.discard(filesOf(l.dir, r.next).payload); err != nil {
+				return err
+			}
+		}
 		fresh, w, err := l.newSegment(r.next, r.index+1)
 		if err != nil {
 			return err

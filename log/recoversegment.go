@@ -137,7 +137,7 @@ func (r *recovery) continues(s *segment, row Row) bool {
 // holds says whether the bytes of a row are there and right. Those known to be
 // synced are not read again.
 func (r *recovery) holds(s *segment, scan *scanner, row Row, checked int64) (bool, error) {
-	if row.Size == 0 {
+	if row.Size == 0 || row.Inline() {
 		return true, nil
 	}
 	if row.Kind != KindBatch {
@@ -190,9 +190,8 @@ func (r *recovery) take(s *segment, row Row) {
 	s.rows++
 	if row.Kind == KindBatch {
 		s.size = row.Position + int64(row.Size)
-	} else {
-		r.log.w.payloadSize += int64(row.Size)
 	}
+	r.log.w.payloadSize += row.payloadBytes()
 	s.next = row.NextOffset()
 	r.index, r.term, r.next = row.Index, row.Term, s.next
 }

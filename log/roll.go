@@ -31,6 +31,9 @@ func (l *Log) roll() error {
 		return err
 	}
 	l.w.reserved = old.size
+	if err := l.handles.discard(filesOf(l.dir, old.next).payload); err != nil {
+		return err
+	}
 	fresh, files, err := l.newSegment(old.next, old.lastIndex()+1)
 	if err != nil {
 		return err
@@ -51,12 +54,9 @@ func (l *Log) roll() error {
 	return nil
 }
 
-// newSegment makes the files of an empty active segment.
+// newSegment makes the files of an empty active segment, which has no payloads yet.
 func (l *Log) newSegment(base int64, firstIndex uint64) (s segment, w writing, err error) {
 	s = segment{files: filesOf(l.dir, base), base: base, next: base, firstIndex: firstIndex, sparse: newSparse(), active: true, hints: new(hints), ended: new(abortedList)}
-	if err := l.handles.discard(s.files.payload); err != nil {
-		return s, w, err
-	}
 	w = writing{began: time.Now(), jitter: rand.Float64(), firstTimestamp: -1}
 	if w.rows, err = l.handles.create(s.files.rows); err != nil {
 		return s, w, err

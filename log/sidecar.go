@@ -17,7 +17,20 @@ const (
 	rowCRCAt = rowSize - 4
 )
 
-const commitFlag = 1
+const (
+	commitFlag = 1 // the batch is a commit marker
+	inlineFlag = 2 // the payload is in the row
+)
+
+// maxInline is the most bytes of a payload that a row has room for, in the fields
+// that only batches use. So what founds a partition needs no file of payloads.
+const (
+	maxInline    = inlineFirst + inlineSecond
+	inlineAt     = 32 // max timestamp, producer id
+	inlineFirst  = 16
+	inlineThenAt = 60 // base sequence, coordinator epoch, producer epoch, attributes
+	inlineSecond = 12
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -42,9 +55,37 @@ func appendRow(dst []byte, r Row) []byte {
 	if r.Commit {
 		flags = commitFlag
 	}
+	if r.inline != "" {
+		flags |= inlineFlag
+		putInline(dst[at:], r.inline)
+	}
 	dst = append(dst, byte(r.Kind), flags, 0, 0)
 	dst = be.AppendUint32(dst, uint32(r.PayloadPosition))
 	return be.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
+}
+
+// putInline writes a payload over the fields of a row that only batches use.
+func putInline(row []byte, payload string) {
+	clear(row[inlineAt : inlineAt+inlineFirst])
+	clear(row[inlineThenAt : inlineThenAt+inlineSecond])
+	n := copy(row[inlineAt:inlineAt+inlineFirst], payload)
+	copy(row[inlineThenAt:inlineThenAt+inlineSecond], payload[n:])
+}
+
+// takeInline reads the payload that a row holds; its other fields say what they say
+// of all that is no batch.
+//
+// Errors: ErrCorrupt.
+func (r *Row) takeInline(b []byte) error {
+	if r.Kind == KindBatch || r.Kind == KindVoid || r.Size <= 0 || r.Size > maxInline {
+		return fmt.Errorf("row %d: %d bytes of a payload in the row of a %s, at most %d fit: %w", r.Index, r.Size, r.Kind, maxInline, ErrCorrupt)
+	}
+	var payload [maxInline]byte
+	n := copy(payload[:inlineFirst], b[inlineAt:])
+	copy(payload[n:], b[inlineThenAt:inlineThenAt+inlineSecond])
+	r.inline = string(payload[:r.Size])
+	r.MaxTimestamp, r.ProducerID, r.ProducerEpoch, r.BaseSequence, r.CoordinatorEpoch, r.Attributes = -1, -1, noEpoch, -1, -1, 0
+	return r.verify(payload[:r.Size])
 }
 
 // decodeRow decodes the row at the start of b.
@@ -70,6 +111,11 @@ func decodeRow(b []byte) (Row, error) {
 		return Row{}, fmt.Errorf("row kind %d: %w", r.Kind, ErrCorrupt)
 	case r.Index == 0 || r.Position < 0 || r.BaseOffset < 0 || r.Size < 0 || r.Count < 0 || r.PayloadPosition < 0 || (r.Count > 0) != (r.Kind == KindBatch):
 		return Row{}, fmt.Errorf("row %d: position %d, offset %d, size %d, count %d: %w", r.Index, r.Position, r.BaseOffset, r.Size, r.Count, ErrCorrupt)
+	}
+	if b[73]&inlineFlag != 0 {
+		if err := r.takeInline(b); err != nil {
+			return Row{}, err
+		}
 	}
 	return r, nil
 }

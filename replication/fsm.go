@@ -120,11 +120,15 @@ func (m *machine) install(s log.Snapshot) error {
 	if m.g.store.failed.Load() {
 		return errOffline
 	}
+	members, err := decodeMembers(s.Boundary.Configuration)
+	if err != nil {
+		return fmt.Errorf("install the boundary at index %d: %w", s.Boundary.Index, err)
+	}
 	before := m.g.log.EndOffset()
 	if err := m.g.log.ResetTo(s); err != nil {
 		return fmt.Errorf("install the boundary at index %d: %w", s.Boundary.Index, err)
 	}
-	m.g.store.sole.Store(onlyVoter(raft.DecodeConfiguration(s.Boundary.Configuration), m.g.store.self))
+	m.g.store.sole.Store(onlyVoter(members, m.g.store.self))
 	m.g.p.logger.Info("installed the leader's boundary", "log_end_before", before, "log_start", s.LogStart, "next_offset", s.Boundary.NextOffset)
 	return nil
 }

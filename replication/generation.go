@@ -67,7 +67,7 @@ func (p *Partition) goOnAlone() (err error) {
 		return nil // done before a crash
 	}
 	alone := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: serverID(p.node.cfg.NodeID), Address: serverAddress(p.node.cfg.NodeID)}}}
-	if err = l.Append([]log.Entry{{Index: l.LastIndex() + 1, Term: p.past.Term, Kind: log.KindConfiguration, Data: raft.EncodeConfiguration(alone)}}); err != nil {
+	if err = l.Append([]log.Entry{{Index: l.LastIndex() + 1, Term: p.past.Term, Kind: log.KindConfiguration, Data: encodeMembers(alone)}}); err != nil {
 		return err
 	}
 	return l.Sync()

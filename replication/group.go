@@ -122,7 +122,7 @@ func bootstrap(l *log.Log, voters []int32) error {
 	for _, v := range voters {
 		c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: serverID(v), Address: serverAddress(v)})
 	}
-	return l.Append([]log.Entry{{Index: 1, Term: 1, Kind: log.KindConfiguration, Data: raft.EncodeConfiguration(c)}})
+	return l.Append([]log.Entry{{Index: 1, Term: 1, Kind: log.KindConfiguration, Data: encodeMembers(c)}})
 }
 
 // observe follows raft's changes of state. Raft calls it from the goroutine

@@ -216,6 +216,9 @@ func TestHard22LateSnapshotWipesNothing(t *testing.T) {
 }
 
 func installOf(s log.Snapshot, index, term, leaderTerm uint64) *mesh.Install {
+	if travels, err := raftMembers(s.Boundary.Configuration); err == nil {
+		s.Boundary.Configuration = travels
+	}
 	out := &mesh.Install{State: s.Encode()}
 	out.RPCHeader = raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte("1"), Addr: mesh.CandidateName(1)}
 	out.SnapshotVersion, out.Term, out.LastLogIndex, out.LastLogTerm = raft.SnapshotVersionMax, leaderTerm, index, term
@@ -298,7 +301,7 @@ func TestSnapshotThatIsNone(t *testing.T) {
 		broken := snapshot
 		broken.Boundary.Configuration = []byte{7}
 		inside := installOf(broken, 1000, 9, g.raft.CurrentTerm())
-		inside.Configuration = snapshot.Boundary.Configuration
+		inside.Configuration = installOf(snapshot, 1000, 9, 1).Configuration
 		for want, install := range map[string]*mesh.Install{
 			"the leader that sends it is of term": installOf(snapshot, 1000, 9, g.raft.CurrentTerm()),
 			"cannot be read":                      strange, "group cannot be read": inside,

@@ -46,10 +46,10 @@ func membersIn(l *log.Log) (raft.Configuration, error) {
 		if err != nil {
 			return raft.Configuration{}, err
 		}
-		return raft.DecodeConfiguration(data), nil
+		return decodeMembers(data)
 	}
 	if c := l.Boundary().Configuration; len(c) > 0 {
-		return raft.DecodeConfiguration(c), nil
+		return decodeMembers(c)
 	}
 	return raft.Configuration{}, nil
 }

@@ -81,15 +81,13 @@ func checkTerms(a *raft.AppendEntriesRequest) error {
 }
 
 // checkMembers refuses a list of members that raft could not read: it panics on one.
-func checkMembers(entries []*raft.Log) (err error) {
-	defer func() {
-		if wrong := recover(); wrong != nil {
-			err = fmt.Errorf("configuration of the group cannot be read: %v", wrong)
-		}
-	}()
+func checkMembers(entries []*raft.Log) error {
 	for _, e := range entries {
-		if e.Type == raft.LogConfiguration {
-			raft.DecodeConfiguration(e.Data)
+		if e.Type != raft.LogConfiguration {
+			continue
+		}
+		if _, err := decodeRaftMembers(e.Data); err != nil {
+			return err
 		}
 	}
 	return nil

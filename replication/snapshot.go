@@ -64,6 +64,9 @@ func (s *sink) Close() error {
 	if b := snapshot.Boundary; b.Index != s.index || b.Term != s.term {
 		return fmt.Errorf("snapshot %s: its content is of index %d, term %d", s.ID(), b.Index, b.Term)
 	}
+	if _, err := boundaryMeta(snapshot.Boundary); err != nil {
+		return fmt.Errorf("snapshot %w", err)
+	}
 	s.to.received.Store(&received{snapshot, s.state})
 	return nil
 }
@@ -80,7 +83,11 @@ func (s *snapshots) List() ([]*raft.SnapshotMeta, error) {
 	if b.Index == 0 {
 		return nil, nil
 	}
-	return []*raft.SnapshotMeta{boundaryMeta(b)}, nil
+	meta, err := boundaryMeta(b)
+	if err != nil {
+		return nil, err
+	}
+	return []*raft.SnapshotMeta{meta}, nil
 }
 
 // Open gives the snapshot that is being installed, or the boundary's.
@@ -88,7 +95,7 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	var b log.Boundary
 	var state []byte
 	switch r := s.received.Load(); {
-	case r != nil && boundaryMeta(r.snapshot.Boundary).ID == id:
+	case r != nil && boundaryName(r.snapshot.Boundary.Index, r.snapshot.Boundary.Term) == id:
 		b, state = r.snapshot.Boundary, r.state
 	case !s.started.Load():
 		b = s.store.log.Boundary()
@@ -97,11 +104,17 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 		if err != nil {
 			return nil, nil, fmt.Errorf("snapshot %s: %w", id, err)
 		}
+		if own.Boundary.Configuration, err = raftMembers(own.Boundary.Configuration); err != nil {
+			return nil, nil, fmt.Errorf("snapshot %s: %w", id, err)
+		}
 		if b, state = own.Boundary, own.Encode(); len(state) > maxSnapshot {
 			return nil, nil, fmt.Errorf("snapshot %s has %d bytes, at most %d can be installed elsewhere", id, len(state), maxSnapshot)
 		}
 	}
-	meta := boundaryMeta(b)
+	meta, err := boundaryMeta(b)
+	if err != nil {
+		return nil, nil, err
+	}
 	if meta.ID != id {
 		return nil, nil, fmt.Errorf("snapshot %s: the boundary is now %s", id, meta.ID)
 	}
@@ -111,7 +124,10 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 
 func boundaryName(index, term uint64) string { return fmt.Sprintf("boundary-%d-%d", term, index) }
 
-func boundaryMeta(b log.Boundary) *raft.SnapshotMeta {
+// boundaryMeta is the boundary as raft knows a snapshot.
+//
+// Errors: log.ErrCorrupt.
+func boundaryMeta(b log.Boundary) (*raft.SnapshotMeta, error) {
 	meta := &raft.SnapshotMeta{
 		Version:            raft.SnapshotVersionMax,
 		ID:                 boundaryName(b.Index, b.Term),
@@ -119,8 +135,12 @@ func boundaryMeta(b log.Boundary) *raft.SnapshotMeta {
 		Term:               b.Term,
 		ConfigurationIndex: b.ConfigurationIndex,
 	}
-	if len(b.Configuration) > 0 {
-		meta.Configuration = raft.DecodeConfiguration(b.Configuration)
+	if len(b.Configuration) == 0 {
+		return meta, nil
 	}
-	return meta
+	var err error
+	if meta.Configuration, err = decodeMembers(b.Configuration); err != nil {
+		return nil, fmt.Errorf("%s: %w", meta.ID, err)
+	}
+	return meta, nil
 }

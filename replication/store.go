@@ -133,6 +133,9 @@ func (s *store) fill(row log.Row, out *raft.Log) error {
 		out.Extensions = marks[row.Kind]
 	}
 	payload, err := s.log.Payload(row, nil)
+	if err == nil && row.Kind == log.KindConfiguration {
+		payload, err = raftMembers(payload)
+	}
 	out.Data = payload
 	return err
 }
@@ -264,7 +267,7 @@ func (s *store) entry(l *raft.Log) log.Entry {
 	case l.Type == raft.LogBarrier:
 		e.Kind = log.KindBarrier
 	case l.Type == raft.LogConfiguration:
-		e.Kind = log.KindConfiguration
+		e.Kind, e.Data = log.KindConfiguration, encodeMembers(raft.DecodeConfiguration(l.Data))
 	case len(l.Extensions) == proposedMark:
 		s.claim(l, &e)
 	case len(l.Extensions) == replicatedMark:

@@ -275,3 +275,31 @@ func snapshotOf(t *testing.T, l *log.Log) []byte {
 	}
 	return s.Producers
 }
+
+// An older program stored the members of a group in more bytes than a row holds.
+func TestMembersOfAnOlderProgramAreEqual(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		members [2]string
+		want    int // differences
+	}{
+		{"both new", [2]string{"\x01\x04", "\x01\x04"}, 0},
+		{"one older", [2]string{"\x01\x04", strings.Repeat("older", 7)}, 0},
+		{"both older", [2]string{strings.Repeat("older", 7), strings.Repeat("older", 7)}, 0},
+		{"others", [2]string{"\x01\x04", "\x01\x08"}, 1},
+		{"others, both older", [2]string{strings.Repeat("older", 7), strings.Repeat("other", 7)}, 1},
+	} {
+		var replicas []compare.Replica
+		for i, members := range c.members {
+			l := open(t)
+			if err := l.Append([]log.Entry{{Index: 1, Term: 1, Kind: log.KindConfiguration, Data: []byte(members)}}); err != nil {
+				t.Fatal(err)
+			}
+			appendBatch(t, l, 1, plain("a", "1"))
+			replicas = append(replicas, compare.Replica{Name: fmt.Sprint(i), Log: l})
+		}
+		if r := compare.Replicas(replicas); len(r.Differences) != c.want || !r.Settled {
+			t.Errorf("%s: %v, want %d differences", c.name, r.Differences, c.want)
+		}
+	}
+}

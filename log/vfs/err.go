@@ -125,6 +125,13 @@ func (e *Err) RemoveAll(name string) error {
 	return e.fs.RemoveAll(name)
 }
 
+func (e *Err) Mkdir(name string, perm fs.FileMode) error {
+	if _, err := e.fault(OpMkdir, name); err != nil {
+		return err
+	}
+	return e.fs.Mkdir(name, perm)
+}
+
 func (e *Err) MkdirAll(name string, perm fs.FileMode) error {
 	if _, err := e.fault(OpMkdir, name); err != nil {
 		return err

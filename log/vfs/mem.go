@@ -204,6 +204,25 @@ func (m *Mem) RemoveAll(name string) error {
 	return nil
 }
 
+// Mkdir makes a directory in one that is there.
+func (m *Mem) Mkdir(name string, perm fs.FileMode) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	dir, base := m.parent(name)
+	switch {
+	case dir == nil:
+		return pathError("mkdir", name, fs.ErrNotExist)
+	case dir.dir[base] != nil:
+		return pathError("mkdir", name, fs.ErrExist)
+	}
+	if err := m.mutate(); err != nil {
+		return pathError("mkdir", name, err)
+	}
+	dir.dir[base] = newDir()
+	dir.dir[base].mode = perm
+	return nil
+}
+
 // MkdirAll makes a directory and its parents.
 func (m *Mem) MkdirAll(name string, perm fs.FileMode) error {
 	m.mu.Lock()

@@ -1,6 +1,10 @@
 package vfs
 
-import "sync"
+import (
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+)
 
 // A SharedSync runs one sync for all that ask for it at the same time, as a
 // database's group commit does.
@@ -66,4 +70,24 @@ func (s *sharedDir) SyncDir(name string) error {
 		return s.sync.Do()
 	}
 	return s.FS.SyncDir(name)
+}
+
+// LastWithParent is fsys on which dir itself, in its parent, lasts with the first
+// SyncDir of it: a directory that was made need not last before anything in it does.
+func LastWithParent(fsys FS, dir string) FS { return &unsyncedDir{FS: fsys, dir: dir} }
+
+type unsyncedDir struct {
+	FS
+	dir   string
+	lasts atomic.Bool
+}
+
+func (u *unsyncedDir) SyncDir(name string) error {
+	if name == u.dir && !u.lasts.Load() {
+		if err := u.FS.SyncDir(filepath.Dir(name)); err != nil {
+			return err
+		}
+		u.lasts.Store(true)
+	}
+	return u.FS.SyncDir(name)
 }

@@ -20,6 +20,8 @@ type FS interface {
 	Rename(oldname, newname string) error
 	Remove(name string) error
 	RemoveAll(name string) error
+	// Mkdir makes a directory that is not there yet: fs.ErrExist says that it was.
+	Mkdir(name string, perm fs.FileMode) error
 	MkdirAll(name string, perm fs.FileMode) error
 	// ReadDir lists a directory, sorted by name.
 	ReadDir(name string) ([]fs.DirEntry, error)

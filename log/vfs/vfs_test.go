@@ -54,6 +54,15 @@ func TestFileSystemsAgree(t *testing.T) {
 			if err := f.MkdirAll(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
+			if err := f.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrExist) {
+				t.Errorf("make a directory that is there: %v", err)
+			}
+			if err := f.Mkdir(filepath.Join(root, "none", "c"), 0o700); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("make a directory in a missing one: %v", err)
+			}
+			if err := errors.Join(f.Mkdir(filepath.Join(dir, "c"), 0o700), f.RemoveAll(filepath.Join(dir, "c"))); err != nil {
+				t.Error(err)
+			}
 			file := mustCreate(t, f, filepath.Join(dir, "one"))
 			mustWrite(t, file, "hello", 3)
 			if err := errors.Join(file.Preallocate(0, 1<<20), file.Sync(), f.SyncDir(dir)); err != nil {
