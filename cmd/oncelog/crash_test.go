@@ -73,7 +73,7 @@ func newCrash(t *testing.T, seed uint64, dir string) *crash {
 func (c *crash) load(seed uint64) *verify.Load {
 	c.Helper()
 	load, err := verify.Start(c.Context(), c.recorder, verify.Options{
-		Brokers: []string{c.p.Bootstrap}, TransactionTimeout: 2 * time.Second, Seed: seed,
+		Brokers: []string{c.p.Bootstrap}, TransactionTimeout: 2 * time.Second, Settle: chaosSettle, Seed: seed,
 	})
 	if err != nil {
 		c.Fatal(err)

@@ -37,7 +37,7 @@ func TestFullDiskOnOneOfThreeProcesses(t *testing.T) {
 			"transaction.state.log.num.partitions=5", "group.initial.rebalance.delay.ms=0", "replica.lag.time.max.ms=2000"),
 		recorder: verify.NewRecorder(),
 	}
-	load, err := verify.Start(t.Context(), c.recorder, verify.Options{Brokers: c.addresses(), TransactionTimeout: 2 * time.Second, Seed: 1})
+	load, err := verify.Start(t.Context(), c.recorder, verify.Options{Brokers: c.addresses(), TransactionTimeout: 2 * time.Second, Settle: chaosSettle, Seed: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,6 +69,10 @@ var chaosSettings = map[string]string{
 	"offsets.topic.num.partitions": "10", "transaction.state.log.num.partitions": "10",
 }
 
+// chaosSettle is how long after its timeout a transaction may be open whose client
+// left. An election in that moment takes a second on a quiet machine.
+const chaosSettle = 15 * time.Second
+
 // chaosMishaps happen to clients meanwhile.
 var chaosMishaps = verify.Mishaps{Lifetime: 8 * time.Second, Zombies: 50, Copies: 20, Lost: 200}
 
@@ -126,7 +130,7 @@ func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Recorder) (rounds int, skipped []string, err error) {
 	err = a.withBrokers(ctx, f.dir, chaosSettings, func(c *children) error {
 		load, err := verify.Start(ctx, recorder, verify.Options{
-			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Seed: f.seed, Mishaps: chaosMishaps, Transactors: f.transactors, Shrinking: true,
+			Brokers: c.Bootstrap(), TransactionTimeout: 2 * time.Second, Settle: chaosSettle, Seed: f.seed, Mishaps: chaosMishaps, Transactors: f.transactors, Shrinking: true,
 		})
 		if err != nil {
 			return err
