@@ -35,6 +35,10 @@ type Explanation struct {
 	Level       Level    `json:"level"`
 	Needs       []string `json:"needs"`
 	Destructive bool     `json:"destructive"`
+	Recorded    []string `json:"recorded"`            // the recordings of Apache Kafka that hold it; none: argued
+	From        string   `json:"from,omitempty"`      // the one that follows
+	Exchanges   []string `json:"exchanges,omitempty"` // what is sent -> what Kafka answers
+	Looks       []string `json:"looks,omitempty"`     // what is looked at = what Kafka answers
 }
 
 // Explain tells of the rule of a case.
@@ -42,6 +46,12 @@ func Explain(c Case) Explanation {
 	e := Explanation{ID: c.ID, Rule: c.Title, Requirement: c.Requirement, Level: c.Level, Needs: []string{}, Destructive: c.Destructive}
 	for _, n := range c.Needs {
 		e.Needs = append(e.Needs, n.String())
+	}
+	e.Recorded = recordedBy(c.ID)
+	from, rule := recordedFor(c.ID, map[string]int16{transactionVersion: 2})
+	e.From, e.Exchanges = from, rule.Exchanges
+	for _, l := range rule.Looks {
+		e.Looks = append(e.Looks, l.What+lookSeparator+l.Answer)
 	}
 	return e
 }
@@ -57,7 +67,20 @@ func (e Explanation) WriteText(w io.Writer) error {
 	if e.Destructive {
 		fmt.Fprintf(&b, "  careful     a weak broker does not survive it: it runs last, alone, and only with --destructive\n")
 	}
-	fmt.Fprintf(&b, "  run it      oncelog conformance run -b HOST:PORT %s\n", e.ID)
+	fmt.Fprintf(&b, "  oracle      %s\n", oracleLine(e.Recorded))
+	if e.From != "" {
+		fmt.Fprintf(&b, "\n  What is sent, and what %s answers. Each exchange is shown once; what was asked again until it settled is not.\n", e.From)
+		for _, line := range e.Exchanges {
+			request, answer, _ := strings.Cut(line, exchangeSeparator)
+			fmt.Fprintf(&b, "    > %s\n    < %s\n", request, answer)
+		}
+		fmt.Fprintf(&b, "\n  What is looked at, and what was seen.\n")
+		for _, line := range e.Looks {
+			fmt.Fprintf(&b, "    %s\n", line)
+		}
+		b.WriteString("\n")
+	}
+	fmt.Fprintf(&b, "  run it      %s\n", Result{ID: e.ID, Destructive: e.Destructive}.Rerun([]string{"HOST:PORT"}))
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -44,6 +44,11 @@ func (s *suite) judge(ctx context.Context, c Case) (r Result, died bool) {
 	verdict, why := s.verdict(c, t)
 	r = s.result(c, verdict, why)
 	r.Seconds, r.Checks = seconds, t.checks
+	n := newNormaliser(t.prefix, s.cluster.Load().seeds())
+	if s.recording && !t.raced {
+		r.exchanges, r.looks = n.exchanges(t.wire.Entries()), n.looks(t.checks)
+	}
+	tellKafka(r.Checks, c.ID, s.cluster.Load().features, n)
 	if t.failed() && s.config.Traces != "" {
 		if err := s.keep(&r, t.wire); err != nil {
 			r.Reason = strings.TrimPrefix(r.Reason+"; ", "; ") + "what was sent could not be kept: " + err.Error()
@@ -54,7 +59,7 @@ func (s *suite) judge(ctx context.Context, c Case) (r Result, died bool) {
 
 // result is a verdict on a case that rests on nothing yet.
 func (s *suite) result(c Case, v Verdict, reason string) Result {
-	return Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level, Verdict: v, Reason: reason, Destructive: c.Destructive}
+	return Result{ID: c.ID, Title: c.Title, Requirement: c.Requirement, Level: c.Level, Verdict: v, Reason: reason, Destructive: c.Destructive, Oracle: recordedBy(c.ID)}
 }
 
 // missing says why a case makes no sense for this target, or "".
@@ -66,8 +71,9 @@ func (s *suite) missing(c Case) string {
 }
 
 func (s *suite) newT(ctx context.Context, id string) *T {
-	slug := strings.ReplaceAll(id, "/", "-")
-	return &T{ctx: ctx, cluster: s.cluster.Load(), prefix: "oncelog-" + s.run + "-" + slug, conns: map[int32]*conn{}, wire: new(wire.Recorder)}
+	// Each try has names of its own: a transactional id is not forgotten when a case ends.
+	prefix := fmt.Sprintf("oncelog-%s-%s-%d", s.run, strings.ReplaceAll(id, "/", "-"), s.tries.Add(1))
+	return &T{ctx: ctx, cluster: s.cluster.Load(), prefix: prefix, conns: map[int32]*conn{}, wire: new(wire.Recorder)}
 }
 
 // runWithin runs a case body in a goroutine of its own, which a failed demand

@@ -3,6 +3,8 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -19,7 +21,8 @@ var produceCodecEach = Case{
 			"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 		}
 		value := strings.Repeat("value ", 200)
-		for name, codec := range codecs {
+		for _, name := range slices.Sorted(maps.Keys(codecs)) {
+			codec := codecs[name]
 			tp := t.newTopic(1)
 			producer := t.client(kgo.ProducerBatchCompression(codec), kgo.DefaultProduceTopic(tp.name))
 			for range 3 {

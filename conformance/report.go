@@ -53,7 +53,13 @@ type Result struct {
 	Differed    int     `json:"differed,omitempty"` // how many of the runs differed from what was demanded
 	Trace       string  `json:"trace,omitempty"`    // folder with all that was sent and answered
 	Destructive bool    `json:"destructive,omitempty"`
-	Checks      []Check `json:"checks,omitempty"`
+	// Oracle names the recordings of Apache Kafka that hold the rule; none: it
+	// is only argued.
+	Oracle []string `json:"oracle,omitempty"`
+	Checks []Check  `json:"checks,omitempty"`
+
+	looks     []RecordedLook // what a recording keeps of the checks
+	exchanges []string       // and of what was sent
 }
 
 // add counts one more run of the case; the worst of them is shown.
@@ -159,12 +165,15 @@ func (r Result) Text(brokers []string) string {
 	if r.Verdict == Pass || r.Verdict == Skip || r.Verdict == Planned {
 		return b.String()
 	}
-	fmt.Fprintf(&b, "   requirement %s; %s\n", r.Requirement, r.Level)
+	fmt.Fprintf(&b, "   requirement %s; %s; %s\n", r.Requirement, r.Level, oracleLine(r.Oracle))
 	for _, c := range r.Checks {
 		if c.OK {
 			continue
 		}
 		fmt.Fprintf(&b, "   expected    %s: %s\n   actual      %s: %s\n", c.What, c.Want, c.What, c.Got)
+		if c.Kafka != "" {
+			fmt.Fprintf(&b, "   kafka       %s: %s\n", c.What, c.Kafka)
+		}
 	}
 	if r.Trace != "" {
 		fmt.Fprintf(&b, "   trace       %s (%s, %s)\n", r.Trace, wireFile, TimelineFile)

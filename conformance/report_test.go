@@ -67,7 +67,7 @@ func TestFailureTellsWhatWasExpected(t *testing.T) {
 	r.Seconds = 0.018
 	want := strings.Join([]string{
 		"a/b/1                        rule                                                                     FAIL     18ms",
-		"   requirement KIP-98; MUST",
+		"   requirement KIP-98; MUST; argued: no recording of Apache Kafka holds it",
 		"   expected    answer: OUT_OF_ORDER_SEQUENCE_NUMBER (45)",
 		"   actual      answer: INVALID_PRODUCER_EPOCH (47)",
 		"   expected    offset: 5",

@@ -20,6 +20,9 @@ type suite struct {
 	run     string
 	cluster atomic.Pointer[cluster]
 	target  *target
+	tries   atomic.Int64 // cases that were begun
+
+	recording bool // results keep what Record wants of them
 }
 
 // open looks at the target; it changes nothing there.

@@ -23,6 +23,9 @@ type Check struct {
 	Want string `json:"want"`
 	Got  string `json:"got"`
 	OK   bool   `json:"ok"`
+	// Kafka is what Apache Kafka was recorded to answer here, where the check
+	// differs.
+	Kafka string `json:"kafka,omitempty"`
 
 	retried bool // seen in an attempt that was made again
 }
@@ -42,6 +45,7 @@ type T struct {
 	members []*member
 	checks  []Check
 	skipped string
+	raced   bool           // see races
 	wire    *wire.Recorder // nil keeps nothing
 }
 
@@ -231,6 +235,10 @@ func (t *T) close() {
 
 // observe keeps what was seen where several answers are right.
 func (t *T) observe(what string, seen string) { t.record(what, true, "any", seen) }
+
+// races says that Kafka's answers depend on what is faster: the outcome is
+// judged, and a recording keeps only the verdict.
+func (t *T) races() { t.raced = true }
 
 // protocols lists the transaction protocols the target speaks.
 func (t *T) protocols() []int {

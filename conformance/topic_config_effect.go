@@ -14,6 +14,7 @@ var topicConfigEffect = Case{
 	Level:       Must,
 	Needs:       []Need{{Key: int16(kmsg.IncrementalAlterConfigs)}},
 	Run: func(t *T) {
+		t.races() // how many batches it takes until a config holds
 		log := t.oneLog()
 		old := plain("a value of some length")
 		old.timestamp = time.Now().Add(-time.Minute).UnixMilli()

@@ -10,6 +10,7 @@ var txnZombieEndInflight = Case{
 			log := t.oneLog()
 			zombie := t.transactional(tv).begin(log)
 			zombie.append(log, 2)
+			t.races()
 			t.initProducerID(initCall{txid: zombie.txid})
 			t.refused("zombie EndTxn commit", zombie.endAt(zombie.endVersion(), true).ErrorCode)
 			t.producerOf(zombie.txid, tv)

@@ -10,6 +10,7 @@ var txnZombieProduceInflight = Case{
 			log := t.oneLog()
 			zombie := t.transactional(tv).begin(log)
 			zombie.append(log, 2)
+			t.races()
 			t.initProducerID(initCall{txid: zombie.txid})
 			t.observe("zombie produce", codeName(zombie.send(log, 2, 1).ErrorCode))
 			successor := t.producerOf(zombie.txid, tv)

@@ -35,6 +35,9 @@ func TestCommandLineMistakes(t *testing.T) {
 		"report not there":         {"conformance", "report", "/does/not/exist"},
 		"diff of one":              {"conformance", "diff", "/does/not/exist"},
 		"explain nothing":          {"conformance", "explain"},
+		"matrix of nothing":        {"conformance", "matrix"},
+		"matrix without names":     {"conformance", "matrix", "/does/not/exist"},
+		"recording without name":   {"conformance", "record"},
 		"target far away":          {"conformance", "run", "-b", "192.0.2.7:9092"},
 	} {
 		t.Run(name, func(t *testing.T) {

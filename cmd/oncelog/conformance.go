@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,7 +22,7 @@ func (a *app) conformanceCommand() *cobra.Command {
 		Short: "Judge any broker against what Apache Kafka answers",
 	}
 	a.formatFlag(cmd)
-	cmd.AddCommand(a.conformanceList(), a.conformanceRun(), a.conformanceReport(), a.conformanceDiff(), a.conformanceExplain())
+	cmd.AddCommand(a.conformanceList(), a.conformanceRun(), a.conformanceReport(), a.conformanceDiff(), a.conformanceExplain(), a.conformanceRecord(), a.conformanceMatrix())
 	return cmd
 }
 
@@ -140,9 +141,7 @@ func (a *app) judge(ctx context.Context, f judgeFlags) error {
 	if a.format != "json" {
 		config.Progress = a.out
 	}
-	if file, ok := a.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("CI") == "" {
-		config.Status = file
-	}
+	config.Status = a.terminal()
 	a.client.brokers = config.Brokers
 	if f.dryRun {
 		r, err := conformance.Plan(ctx, config)
@@ -176,6 +175,14 @@ func (f *judgeFlags) write(r conformance.Report) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// terminal is standard error where it is a terminal that somebody looks at.
+func (a *app) terminal() io.Writer {
+	if file, ok := a.err.(*os.File); ok && term.IsTerminal(int(file.Fd())) && os.Getenv("CI") == "" {
+		return file
+	}
+	return nil
 }
 
 // judged is the exit code of a report.

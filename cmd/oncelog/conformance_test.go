@@ -108,6 +108,13 @@ func TestConformanceReports(t *testing.T) {
 	ok("CASE", "diff", file("r.json"), file("r.json"))
 	ok("[]", "diff", file("r.json"), file("r.json"), "-o", "json")
 	ok("transaction.version=2", "explain", "txn/empty/1")
+	ok("< Error=OUT_OF_ORDER_SEQUENCE_NUMBER", "explain", "idempotence/window/3")
+	ok("| txn/empty/1 |", "matrix", "one="+file("r.json"), "two="+file("r.json"))
+	ok("", "record", "mine", "-b", inProcess(t), "--filter", "txn/empty", "--to", dir, "--rounds", "1")
+	ok("", "record", "mine", "-b", inProcess(t), "--filter", "idempotence/wrap", "--to", dir, "--rounds", "2")
+	if raw, err := os.ReadFile(file("mine.json")); err != nil || strings.Count(string(raw), `"verdict": "PASS"`) != 4 {
+		t.Errorf("two parts of a recording are (%v)\n%s", err, raw)
+	}
 	ok(`"level":"MUST"`, "explain", "txn/empty/1", "-o", "json")
 	raw, err := os.ReadFile(file("r.json"))
 	if err != nil {

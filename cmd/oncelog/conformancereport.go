@@ -1,7 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -85,6 +88,33 @@ func (a *app) diff(changes []report.Change, markdown bool) error {
 	return nil
 }
 
+// conformanceMatrix holds several targets side by side.
+func (a *app) conformanceMatrix() *cobra.Command {
+	return &cobra.Command{
+		Use:     "matrix NAME=FILE...",
+		Short:   "Print a Markdown table of several targets, from the reports that run wrote as JSON",
+		Example: "  oncelog conformance matrix 'Apache Kafka 4.3.1=kafka.json' mine=mine.json > matrix.md",
+		RunE: func(_ *cobra.Command, args []string) error {
+			var reports []report.Named
+			for _, arg := range args {
+				name, file, ok := strings.Cut(arg, "=")
+				if !ok {
+					return usage("%q is not NAME=FILE", arg)
+				}
+				r, err := report.ReadFile(file)
+				if err != nil {
+					return usage("%w", err)
+				}
+				reports = append(reports, report.Named{Name: name, Report: r})
+			}
+			if len(reports) == 0 {
+				return usage("matrix wants at least one NAME=FILE")
+			}
+			return report.Matrix(a.out, reports)
+		},
+	}
+}
+
 // conformanceExplain tells of one rule.
 func (a *app) conformanceExplain() *cobra.Command {
 	return &cobra.Command{
@@ -117,4 +147,68 @@ func (a *app) conformanceExplain() *cobra.Command {
 			return nil
 		},
 	}
+}
+
+// conformanceRecord makes a recording of a broker.
+func (a *app) conformanceRecord() *cobra.Command {
+	var config conformance.Config
+	var to string
+	var rounds int
+	cmd := &cobra.Command{
+		Use:   "record NAME",
+		Short: "Write down what a broker answers, as the oracle of other runs",
+		Long: `Ask a broker every case, several times, and write what it answered each time to
+FOLDER/NAME.json, without names, ids, ports and times. Recordings in
+conformance/oracle are built into the program: explain and run tell from them
+what Apache Kafka answers.
+
+Exit code 1: the broker did not keep every rule; the recording says which.`,
+		Example: "  oncelog conformance record kafka-4.3.1 -b localhost:9092",
+		Args:    exactly("NAME"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			a.client.brokers = config.Brokers
+			config.Status = a.terminal()
+			recording, err := conformance.Record(cmd.Context(), config, args[0], rounds)
+			if err != nil {
+				return a.suiteError(err)
+			}
+			name := filepath.Join(to, args[0]+".json")
+			if err := writeRecording(name, recording, len(config.Filter) > 0); err != nil {
+				return usage("--to: %w", err)
+			}
+			if differ := recording.Differ(); len(differ) > 0 {
+				return failed(exitFailed, "%s was written; the broker does not keep %s", name, strings.Join(differ, " "))
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVarP(&config.Brokers, "brokers", "b", []string{"localhost:9092"}, "the broker to record, host:port")
+	flags.StringSliceVar(&config.Filter, "filter", nil, "ids or their beginnings; none: every case")
+	flags.BoolVar(&config.AllowRemote, "yes-this-cluster", false, "record a broker that is not on this machine")
+	flags.StringVar(&to, "to", filepath.Join("conformance", "oracle"), "folder to write to")
+	flags.IntVar(&rounds, "rounds", 3, "how often each case is asked; what differs between rounds is not recorded")
+	return cmd
+}
+
+// writeRecording writes a recording to a file. Part of one replaces that part
+// of the recording that is there.
+func writeRecording(name string, recording conformance.Recording, part bool) error {
+	if part {
+		switch file, err := os.Open(name); {
+		case err == nil:
+			old, err := conformance.ReadRecording(file)
+			if err = errors.Join(err, file.Close()); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			recording = old.With(recording)
+		case !errors.Is(err, os.ErrNotExist):
+			return err
+		}
+	}
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(recording.WriteJSON(file), file.Close())
 }

@@ -18,6 +18,7 @@ var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{
 	"timeline":     func(trace string) string { return filepath.ToSlash(filepath.Join(trace, conformance.TimelineFile)) },
 	"lower":        func(v conformance.Verdict) string { return strings.ToLower(string(v)) },
 	"differences":  differences,
+	"oracle":       func(r conformance.Result) string { return r.OracleLine() },
 	"milliseconds": func(s float64) string { return fmt.Sprintf("%.0f ms", s*1000) },
 }).Parse(page))
 

@@ -32,10 +32,10 @@ func Markdown(w io.Writer, r conformance.Report) error {
 }
 
 func markdownDifference(b *strings.Builder, r conformance.Result, d []conformance.Check) {
-	fmt.Fprintf(b, "\n## %s %s: %s\n\n%s; %s. %s\n\n| looked at | expected | actual |\n|---|---|---|\n",
-		r.Verdict, r.ID, escapeMarkdown(r.Title), escapeMarkdown(r.Requirement), r.Level, escapeMarkdown(r.Reason))
+	fmt.Fprintf(b, "\n## %s %s: %s\n\n%s; %s; %s. %s\n\n| looked at | expected | actual | Kafka |\n|---|---|---|---|\n",
+		r.Verdict, r.ID, escapeMarkdown(r.Title), escapeMarkdown(r.Requirement), r.Level, r.OracleLine(), escapeMarkdown(r.Reason))
 	for _, c := range d {
-		fmt.Fprintf(b, "| %s | %s | %s |\n", escapeMarkdown(c.What), escapeMarkdown(c.Want), escapeMarkdown(c.Got))
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", escapeMarkdown(c.What), escapeMarkdown(c.Want), escapeMarkdown(c.Got), escapeMarkdown(c.Kafka))
 	}
 }
 

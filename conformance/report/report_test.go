@@ -29,8 +29,9 @@ func sample() conformance.Report {
 		one := conformance.Result{ID: []string{"a/b/1", "a/b/2", "c/d/1", "c/d/2", "c/d/3", "c/d/4"}[i], Title: "a rule <of> Kafka", Requirement: "KIP-98 & more", Level: conformance.Must, Verdict: v, Seconds: 0.25, Runs: 2}
 		switch v {
 		case conformance.Fail, conformance.Note, conformance.ExpectedFail:
+			one.Oracle = []string{"kafka-4.3.1"}
 			one.Differed, one.Trace, one.Destructive = 1, ".oncelog/runs/1/a b", true
-			one.Checks = []conformance.Check{{What: "first", Want: "1", Got: "1", OK: true}, {What: "answer", Want: "NONE", Got: hostile}}
+			one.Checks = []conformance.Check{{What: "first", Want: "1", Got: "1", OK: true}, {What: "answer", Want: "NONE", Got: hostile, Kafka: "NONE (kafka-4.3.1)"}}
 		}
 		if v != conformance.Pass && v != conformance.Fail {
 			one.Reason = "because of " + hostile
@@ -190,5 +191,22 @@ func TestDiff(t *testing.T) {
 	}
 	if Diff(after, after) != nil {
 		t.Error("a report differs from itself")
+	}
+}
+
+func TestMatrixHasARowACase(t *testing.T) {
+	other := sample()
+	other.Results = append(other.Results[1:], conformance.Result{ID: "e/f/1", Title: "only here", Level: conformance.Must, Verdict: conformance.Pass})
+	var b bytes.Buffer
+	if err := Matrix(&b, []Named{{"one | two", sample()}, {"other", other}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		`| one \| two | 2 | 2 | 1 | 1 | 2 |`, `| case | rule | level | one \| two | other |`,
+		"| a/b/1 | a rule &lt;of&gt; Kafka | MUST | ✓ |   |", "| a/b/2 | a rule &lt;of&gt; Kafka | MUST | **fails** | **fails** |", "| e/f/1 | only here | MUST |   | ✓ |",
+	} {
+		if !strings.Contains(b.String(), want+"\n") {
+			t.Errorf("the matrix lacks %q:\n%s", want, b.String())
+		}
 	}
 }
