@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,6 +80,66 @@ func TestPartitionIsOpenedAgain(t *testing.T) {
 		time.Sleep(reopenAfter + time.Second)
 		if got := put(t, b, "t", 0, batchOf(record.NoProducer(), "a"), nil); got.ErrorCode != 0 {
 			t.Errorf("produce after the disk is back: error %d", got.ErrorCode)
+		}
+	})
+}
+
+// A slowRemoval takes its time with what was a partition's folder.
+type slowRemoval struct{ vfs.FS }
+
+func (d slowRemoval) RemoveAll(name string) error {
+	if strings.HasSuffix(name, ".removed") {
+		time.Sleep(time.Second)
+	}
+	return d.FS.RemoveAll(name)
+}
+
+// Removing the files of a deleted topic holds up neither the metadata nor the next
+// topic; its partitions go together, and Close waits for them.
+func TestRemovalHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := vfs.NewMem()
+		network := memnet.New()
+		b, err := Open(t.Context(), Config{Properties: map[string]string{"log.dirs": "d"}, FS: slowRemoval{files}, Listen: network.Listen, Dial: network.Dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		folders := func(id [16]byte) (left int) {
+			entries, err := files.ReadDir("d")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range entries {
+				if strings.HasPrefix(e.Name(), hex.EncodeToString(id[:])) {
+					left++
+				}
+			}
+			return left
+		}
+		first, second := withTopic(t, b, "first", 40).ID, withTopic(t, b, "second", 5).ID
+		if err := b.metadata.DeleteTopic(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		withTopic(t, b, "next", 1)
+		if took := time.Since(began); took > 500*time.Millisecond || folders(first) == 0 {
+			t.Errorf("the next topic took %v, with %d folders of the deleted one left; want it at once, beside them", took, folders(first))
+		}
+		time.Sleep(5 * time.Second)
+		if left := folders(first); left != 0 {
+			t.Errorf("%d of 40 folders are left after 5 s, which one by one would take 80", left)
+		}
+		if err := b.metadata.DeleteTopic(t.Context(), second); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.topics.settle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := folders(second); left != 0 {
+			t.Errorf("%d folders are left when the broker has closed", left)
 		}
 	})
 }

@@ -119,10 +119,28 @@ func (t *topics) remove(ctx context.Context, was *topic, partition int) {
 	}
 }
 
-// deleteGone removes the partitions of topics that the new set lacks, and the
-// replicas that moved elsewhere.
+// removeAll removes the replicas of deleted topics, whose ids never come back. It
+// may take seconds, which the metadata does not wait for; together the removals
+// share their syncs.
+func (t *topics) removeAll(ctx context.Context, deleted []*topic) {
+	var tasks errgroup.Group
+	tasks.SetLimit(openAtOnce)
+	for _, was := range deleted {
+		for i := range was.partitions {
+			tasks.Go(func() error {
+				t.remove(ctx, was, i)
+				return nil
+			})
+		}
+	}
+	_ = tasks.Wait() // its tasks log what fails
+}
+
+// deleteGone has the partitions of topics removed that the new set lacks, and
+// removes the replicas that moved elsewhere.
 func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
 	var gone []group.DeletedTopic
+	var deleted []*topic
 	for id, was := range old.ids {
 		if now := next.ids[id]; now != nil {
 			t.removeMoved(ctx, was, now)
@@ -132,13 +150,12 @@ func (t *topics) deleteGone(ctx context.Context, old, next *topicSet) {
 			t.b.metrics.forget(was.Name)
 		}
 		gone = append(gone, group.DeletedTopic{Name: was.Name, ID: id})
-		for i := range was.partitions {
-			t.remove(ctx, was, i)
-		}
+		deleted = append(deleted, was)
 	}
 	if len(gone) == 0 {
 		return
 	}
+	t.b.tasks.Go(func() { t.removeAll(ctx, deleted) })
 	t.b.tasks.Go(func() {
 		if err := t.b.groups.TopicsDeleted(ctx, gone); err != nil && ctx.Err() == nil {
 			t.b.logger.Warn("committed offsets of deleted topics stay until the next sweep", "error", err)

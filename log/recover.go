@@ -48,7 +48,7 @@ func (l *Log) recover() error {
 		return err
 	}
 	if fresh { // there is nothing to read
-		r := recovery{log: l, fresh: true, view: view{boundary: &Boundary{}}}
+		r := recovery{log: l, fresh: true, view: view{boundary: &Boundary{}}, begun: true, built: state{producers: newProducers()}}
 		return r.run(nil)
 	}
 	if err := l.checkFormat(); err != nil {
