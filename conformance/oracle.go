@@ -134,17 +134,33 @@ func tellKafka(checks []Check, id string, features map[string]int16, n *normalis
 	if from == "" {
 		return
 	}
+	asked := map[string]int{} // how often a thing was looked at so far
 	for i := range checks {
 		c := &checks[i]
-		if c.OK {
+		if c.retried {
 			continue
 		}
 		what := strings.ReplaceAll(n.text(c.What), lookSeparator, " is ")
-		j := slices.IndexFunc(rule.Looks, func(l RecordedLook) bool { return l.What == what })
-		if j >= 0 && rule.Looks[j].Answer != varies {
-			c.Kafka = rule.Looks[j].Answer + " (" + from + ")"
+		answer, ok := rule.look(what, asked[what])
+		asked[what]++
+		if !c.OK && ok && answer != varies {
+			c.Kafka = answer + " (" + from + ")"
 		}
 	}
+}
+
+// look is the answer to the nth look at a thing, from 0.
+func (r RecordedRule) look(what string, nth int) (answer string, ok bool) {
+	for _, l := range r.Looks {
+		if l.What != what {
+			continue
+		}
+		if nth == 0 {
+			return l.Answer, true
+		}
+		nth--
+	}
+	return "", false
 }
 
 // OracleLine says whether the rule was recorded from Apache Kafka, and where,

@@ -155,6 +155,15 @@ func TestExplainTellsWhatKafkaAnswers(t *testing.T) {
 	}
 }
 
+func TestLookFindsTheNthOfItsName(t *testing.T) {
+	rule := RecordedRule{Looks: []RecordedLook{{"its base offset", "1"}, {"code", "NONE"}, {"its base offset", "2"}}}
+	for nth, want := range []string{"1", "2", ""} {
+		if got, ok := rule.look("its base offset", nth); got != want || ok != (want != "") {
+			t.Errorf("look %d is %q, %t, want %q", nth, got, ok, want)
+		}
+	}
+}
+
 func TestFailureTellsWhatKafkaAnswered(t *testing.T) {
 	r := judgeOffline(t, Config{}, Case{ID: "idempotence/window/3", Level: Must, Run: func(t *T) {
 		t.code("retry of sequence 0 of 0..5", codeNone, codeOutOfOrderSequence)
