@@ -136,7 +136,7 @@ func (a *app) chaosRun(ctx context.Context, f *chaosFlags, recorder *verify.Reco
 			return err
 		}
 		say := a.progress()
-		rounds, skipped, err = nemesis.Run(ctx, c, recorder, load.Targets(), nemesis.Options{Seed: f.seed, For: f.time, Faults: f.faults, Say: say})
+		rounds, skipped, err = nemesis.Run(ctx, c, recorder, load.Targets(), nemesis.Options{Seed: f.seed, For: f.time, Faults: f.faults, Say: say, Calm: load.Calm})
 		say("the clients leave, and all is read")
 		return errors.Join(err, load.Finish(ctx))
 	})

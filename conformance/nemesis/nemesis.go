@@ -39,6 +39,7 @@ type Options struct {
 	For    time.Duration // how long it goes on
 	Faults []string      // names; none: Usual
 	Say    func(format string, args ...any)
+	Calm   func() // called when all faults are done, so that nothing happens to clients either
 }
 
 // A Nemesis does faults to a cluster under load, one after the other.
@@ -92,6 +93,7 @@ func Run(ctx context.Context, c Cluster, r *verify.Recorder, targets verify.Targ
 			return rounds, nil, fmt.Errorf("round %d, %s: %w", round, f.name, err)
 		}
 	}
+	o.Calm()
 	n.recorder.Add(verify.Event{Kind: verify.Round})
 	err = n.await(ctx, true)
 	for name := range n.skipped {

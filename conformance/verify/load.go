@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -70,6 +71,7 @@ type Load struct {
 
 	writers, pipes, followers crew
 	copies                    sync.WaitGroup // requests that arrive a second time
+	calm                      atomic.Bool    // no mishap happens any more
 }
 
 // A crew is a set of goroutines that end together.

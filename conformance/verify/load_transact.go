@@ -95,7 +95,7 @@ func (t *transactor) transaction(one *life, client *kgo.Client, session, txn str
 	case failed != nil:
 		t.end(ctx, client, session, txn, kgo.TryAbort)
 		return false
-	case one.chance(t.options.Zombies):
+	case one.mishap(t.options.Zombies):
 		t.stop(one, client, session, txn)
 		return false
 	case choice < 12, ctx.Err() != nil:

@@ -62,7 +62,9 @@ func (l *Load) born(ctx context.Context, process, session string) *life {
 		one.ending.Add(1)
 		one.timer = time.AfterFunc(time.Duration(one.random.Int64N(int64(2*most))), func() {
 			defer one.ending.Done()
-			one.kill(session)
+			if !l.calm.Load() {
+				one.kill(session)
+			}
 		})
 	}
 	return one
@@ -180,6 +182,14 @@ func (one *life) dial(through func(context.Context, string, string) (net.Conn, e
 	}
 }
 
+// Calm has no more mishaps happen to clients: what is waited for from now on comes,
+// however long it takes. On a busy machine a pipeline's members may else be killed as
+// fast as its group takes them in.
+func (l *Load) Calm() { l.calm.Store(true) }
+
+// mishap is chance, until the load is calm.
+func (one *life) mishap(n int) bool { return !one.load.calm.Load() && one.chance(n) }
+
 // one in n; never where n is 0.
 func (one *life) chance(n int) bool {
 	if n == 0 {
@@ -217,10 +227,10 @@ func (w *wire) Write(b []byte) (int, error) {
 		return n, err
 	}
 	m := w.life.load.options.Mishaps
-	if w.life.copies && w.life.chance(m.Copies) {
+	if w.life.copies && w.life.mishap(m.Copies) {
 		w.life.load.copyLater(w, slices.Clone(b), w.life.upTo(copyWithin))
 	}
-	if w.life.chance(m.Lost) {
+	if w.life.mishap(m.Lost) {
 		w.life.load.recorder.Add(Event{Kind: Mishap, Value: LostAnswer})
 		w.mu.Lock()
 		w.deaf = true

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -179,6 +180,22 @@ func TestAKilledClientSaysNothingMore(t *testing.T) {
 	if len(one.load.recorder.History()) != 1 {
 		t.Error("killed twice")
 	}
+}
+
+func TestNothingHappensToClientsOfACalmLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &Load{options: Options{Mishaps: Mishaps{Lifetime: time.Minute, Lost: 1}}, recorder: NewRecorder()}
+		one := l.born(t.Context(), "p", "p/0")
+		defer one.end()
+		if !one.mishap(1) {
+			t.Error("nothing happens to clients though the load is not calm")
+		}
+		l.Calm()
+		time.Sleep(time.Hour)
+		if one.ctx.Err() != nil || one.mishap(1) {
+			t.Errorf("context: %v; want a client that nothing happens to", one.ctx.Err())
+		}
+	})
 }
 
 func TestAClientIsKilledWithinItsTime(t *testing.T) {
