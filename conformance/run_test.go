@@ -166,3 +166,23 @@ func TestCaseThatDiffersLeavesItsTrace(t *testing.T) {
 		}
 	}
 }
+
+func TestTerminalHasOneLineThatIsRewritten(t *testing.T) {
+	var out bytes.Buffer // both streams of one terminal
+	_, err := Run(t.Context(), Config{Brokers: []string{serveTiny(t)}, Filter: []string{"protocol/versions/2", "txn/empty/1"}, Progress: &out, Status: &out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), eraseLine)
+	if want := "0 of 2, 0 failed, at protocol/versions/2"; !slices.Contains(lines, want) {
+		t.Errorf("the terminal never showed %q: %q", want, lines)
+	}
+	for _, line := range lines {
+		if strings.Contains(line, " of 2, ") && strings.Contains(line, "\n") {
+			t.Errorf("the status %q ends its line: it cannot be rewritten", line)
+		}
+	}
+	if last := lines[len(lines)-1]; !strings.HasSuffix(last, " s\n") || strings.Contains(last, " of 2, ") {
+		t.Errorf("the terminal ends with %q, want the summary alone", last)
+	}
+}
