@@ -155,6 +155,17 @@ func TestExplainTellsWhatKafkaAnswers(t *testing.T) {
 	}
 }
 
+func TestExplainTellsWhichKafkaIsOlderThanTheRule(t *testing.T) {
+	cases, err := Select(Cases(), []string{"produce/time/1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := Explain(cases[0])
+	if !slices.Equal(e.Broken, []string{"kafka-3.9.2"}) || !slices.Contains(e.Recorded, "kafka-4.3.1") {
+		t.Errorf("not kept by %q, recorded by %q; want kafka-3.9.2 (KIP-937 is of 4.0) and kafka-4.3.1", e.Broken, e.Recorded)
+	}
+}
+
 func TestLookFindsTheNthOfItsName(t *testing.T) {
 	rule := RecordedRule{Looks: []RecordedLook{{"its base offset", "1"}, {"code", "NONE"}, {"its base offset", "2"}}}
 	for nth, want := range []string{"1", "2", ""} {
