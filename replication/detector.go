@@ -23,7 +23,7 @@ const (
 	lookPause    = 5 * time.Millisecond   // at least
 	lookAnyway   = time.Second            // for leaders that are silent though their nodes are there
 	getToKnow    = time.Second            // for a node that starts and the others
-	silentLeader = 3 * time.Second        // raft's leaders are heard every two seconds
+	silentLeader = 3 * time.Second        // raft's leaders are heard every two to four seconds; those between are asked
 	stagger      = 300 * time.Millisecond // between the voters of a group, by rank
 	freshStagger = 5 * time.Second        // before its first leader, who should be the preferred one
 	patience     = 2 * time.Second        // with an election that is not decided
@@ -79,7 +79,7 @@ func (d *detector) run(ctx context.Context) {
 }
 
 // look asks about the groups whose leaders it doubts and acts. It reports
-// whether there are any.
+// whether there are any of which none said that it leads.
 func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) bool {
 	var doubted []*Partition
 	for _, p := range d.node.all() {
@@ -94,9 +94,10 @@ func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) 
 		clear(troubles)
 		return false
 	}
-	found := make(map[PartitionID]bool, len(doubted))
+	found, again := make(map[PartitionID]bool, len(doubted)), false
 	for _, q := range d.node.census(ctx, doubted) {
 		p, v := q.group, q.judge(d.node.cfg.NodeID, d.expected)
+		again = again || v.leader < 0 || q.stale()
 		switch {
 		case q.stale():
 			found[p.id] = true // what troubles there are stay
@@ -122,7 +123,7 @@ func (d *detector) look(ctx context.Context, troubles map[PartitionID]*trouble) 
 			delete(troubles, id)
 		}
 	}
-	return true
+	return again
 }
 
 // doubts says whether the leader of a group may be gone: none is known, a

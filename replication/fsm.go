@@ -63,6 +63,7 @@ func (m *machine) apply(logs []*raft.Log) error {
 		mark.lastStable = m.g.log.LastStableOffset(mark.highWatermark)
 	}
 	m.g.p.order.apply(mark, last.Index, started)
+	m.g.transport.commits(last.Index)
 	m.g.tell(last.Index)
 	return nil
 }

@@ -36,8 +36,8 @@ type group struct {
 // How long raft waits for a peer. Kicks start elections, so this may be long; a
 // node without others waits for nobody, and its timers would tick for nothing.
 // A tenth of it, and up to twice that, is between two heartbeats: a thousand idle
-// groups cost what they send. Idle appends come oftener (commitIdle), and are
-// what a silent leader is known by.
+// groups cost what they send. Idle appends are sent only where there is something
+// to tell (transport.rest).
 const (
 	peerTimeout  = 20 * time.Second
 	aloneTimeout = 10 * time.Minute
@@ -88,6 +88,7 @@ func startGroup(p *Partition, l *log.Log, v *slot) (*group, error) {
 	g.store = &store{log: l, ledger: book, always: p.sync || n.cfg.Fsync == FsyncAlways, config: &p.config, synced: l.EndOffset(), self: n.cfg.NodeID, fail: fail}
 	g.transport = newTransport(p.id, p.past, n.cfg.NodeID, n.cfg.links, g.store, n.throttle, p.order.recheck, p.order.see)
 	g.transport.prompt = p.prompt
+	g.store.stored = g.transport.stir
 	g.snapshots = &snapshots{store: g.store}
 	memory := newStable(n.slots, v, g.store.broken)
 	forgets := p.forgets(v)
@@ -137,6 +138,7 @@ func (g *group) observe(o *raft.Observation) bool {
 			g.leading()
 		} else {
 			g.p.order.resign(g, errNotLeader)
+			g.transport.stir()
 		}
 	case raft.LeaderObservation:
 		node, ok := nodeOf(v.LeaderID)

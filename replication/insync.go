@@ -50,7 +50,7 @@ func (p *Partition) holding(index uint64) int {
 	g := p.group.Load()
 	n := 0
 	for _, v := range p.Voters() {
-		if v == p.node.cfg.NodeID || g.transport.peer(v).match >= index {
+		if v == p.node.cfg.NodeID || g.transport.heard(v).match >= index {
 			n++
 		}
 	}

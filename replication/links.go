@@ -52,7 +52,7 @@ func (n *Node) openMesh(cfg *mesh.Config) (err error) {
 		return nil
 	}
 	c := *cfg
-	c.NodeID, c.Logger, c.Receive, c.Changed = n.cfg.NodeID, n.cfg.Logger, n.take, n.detector.poke
+	c.NodeID, c.Logger, c.Receive, c.Changed, c.Connected = n.cfg.NodeID, n.cfg.Logger, n.take, n.detector.poke, n.connected
 	answer := c.Call
 	c.Call = n.answerCalls(answer)
 	if n.mesh, err = mesh.Open(c); err != nil {

@@ -67,8 +67,12 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress
 	}, nil
 }
 
-// AppendEntries sends one more. Like its namesake it may shorten args.
+// AppendEntries sends one more. Like its namesake it may shorten args. One that
+// has nothing to tell is not sent, and raft is given no answer to it.
 func (p *pipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	if p.t.rest(p.id, args, p.broken) {
+		return nil, nil // raft takes the future from Consumer only
+	}
 	select {
 	case p.room <- struct{}{}:
 	case <-p.broken:
@@ -153,16 +157,14 @@ func (t *transport) idle(id raft.ServerID, args *raft.AppendEntriesRequest) bool
 		return false
 	}
 	node, ok := nodeOf(id)
-	return ok && t.peer(node).match >= args.PrevLogEntry
+	return ok && t.heard(node).match >= args.PrevLogEntry
 }
 
 // sendIdle sends an append for which idle holds.
 func (t *transport) sendIdle(id raft.ServerID, args *raft.AppendEntriesRequest, done func(*raft.AppendEntriesResponse, error)) {
 	sent := time.Now()
 	post(t, id, mesh.Idle{AppendEntriesRequest: args}, func(answer *raft.AppendEntriesResponse, err error) {
-		if err == nil {
-			t.note(id, args, answer, sent)
-		}
+		t.learn(id, args, answer, sent, err)
 		done(answer, err)
 	})
 }

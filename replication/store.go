@@ -69,6 +69,7 @@ type store struct {
 	self   int32
 	fail   func(error)
 	failed atomic.Bool
+	stored func() // is told when entries were; nil: nobody asks
 
 	sole    atomic.Bool   // this node is the only voter
 	applied atomic.Uint64 // last index applied; the suffix above may be cut
@@ -217,6 +218,9 @@ func (s *store) StoreLogs(logs []*raft.Log) error {
 		s.broken(err)
 		s.ledger.keptBy(s.claimed, storageError(err), nil)
 		return err
+	}
+	if s.stored != nil {
+		s.stored()
 	}
 	s.settle(logs)
 	return nil

@@ -69,6 +69,10 @@ type transport struct {
 	votes    campaign
 	arrived  chan struct{} // guarded by mu: closed when a follower opens the group
 	agreed   chan struct{} // guarded by mu: closed when a follower answers in this leadership's term; nil while nobody waits
+
+	resting   atomic.Int32  // how many appends are kept back
+	stirred   chan struct{} // guarded by mu: closed when they are to rest no more; nil while there is none
+	committed atomic.Uint64 // as this replica has applied it
 }
 
 // maxInLine bounds the requests that wait for raft's main goroutine. A leader
@@ -208,7 +212,7 @@ func (t *transport) awaitArrival(arrived <-chan struct{}) bool {
 // get it with what they lack.
 func (t *transport) tell(term, commit uint64, voters []int32) {
 	for _, v := range voters {
-		match := t.peer(v).match
+		match := t.heard(v).match
 		if v == t.self || match < commit {
 			continue
 		}
@@ -218,7 +222,10 @@ func (t *transport) tell(term, commit uint64, voters []int32) {
 		}
 		header := raft.RPCHeader{ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(serverID(t.self)), Addr: mesh.CandidateName(t.self)}
 		request := &raft.AppendEntriesRequest{RPCHeader: header, Term: term, PrevLogEntry: match, PrevLogTerm: row.Term, LeaderCommitIndex: commit}
-		post(t, serverID(v), request, func(*raft.AppendEntriesResponse, error) {})
+		sent := time.Now()
+		post(t, serverID(v), request, func(answer *raft.AppendEntriesResponse, err error) {
+			t.learn(serverID(v), request, answer, sent, err)
+		})
 	}
 }
 
@@ -249,9 +256,7 @@ func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest
 	sent := time.Now()
 	post(t, id, args, func(answer *raft.AppendEntriesResponse, err error) {
 		admitted()
-		if err == nil {
-			t.note(id, args, answer, sent)
-		}
+		t.learn(id, args, answer, sent, err)
 		done(answer, err)
 	})
 	for _, e := range args.Entries {

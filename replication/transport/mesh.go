@@ -39,8 +39,9 @@ type Config struct {
 	Dial      func(ctx context.Context, address string) (net.Conn, error) // nil: TCP
 	Receive   func(from int32, group Group, request any) Wait             // see Mesh
 	Call      func(ctx context.Context, from int32, request []byte) ([]byte, error)
-	Changed   func()       // a node was lost or came back, or says so of another; nil: nobody asks
-	Logger    *slog.Logger // nil: silent
+	Changed   func()           // a node was lost or came back, or says so of another; nil: nobody asks
+	Connected func(node int32) // a connection for appends to it stands, perhaps not the first; nil: nobody asks
+	Logger    *slog.Logger     // nil: silent
 
 	PingInterval time.Duration // 0: 250 ms
 	DeadAfter    time.Duration // 0: 1 s without an answer
@@ -120,6 +121,9 @@ func Open(cfg Config) (*Mesh, error) {
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func() {}
+	}
+	if cfg.Connected == nil {
+		cfg.Connected = func(int32) {}
 	}
 	for _, d := range []struct {
 		field *time.Duration

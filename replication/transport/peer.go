@@ -217,6 +217,9 @@ func (l *link) session() error {
 	if l.class == control {
 		p.pingOnce() // the next would come in its own time, and until then the peer counts as gone
 	}
+	if l.class == data {
+		p.mesh.cfg.Connected(p.node)
+	}
 	err = l.readAnswers(c)
 	c.close(fmt.Errorf("%w: %w", ErrUnreachable, err))
 	l.abandon(c)
