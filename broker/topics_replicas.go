@@ -13,8 +13,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// openAtOnce bounds how many partitions are opened together; they share syncs.
-const openAtOnce = 64
+// openAtOnce bounds how many partitions are opened together, and removeAtOnce how
+// many are removed, for which nobody waits; they share syncs.
+const (
+	openAtOnce   = 64
+	removeAtOnce = 8
+)
 
 // open makes the topic of an image from the one before, if there was one.
 // Partitions that are new are opened by tasks.
@@ -124,7 +128,7 @@ func (t *topics) remove(ctx context.Context, was *topic, partition int) {
 // share their syncs.
 func (t *topics) removeAll(ctx context.Context, deleted []*topic) {
 	var tasks errgroup.Group
-	tasks.SetLimit(openAtOnce)
+	tasks.SetLimit(removeAtOnce)
 	for _, was := range deleted {
 		for i := range was.partitions {
 			tasks.Go(func() error {
