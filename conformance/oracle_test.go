@@ -162,7 +162,7 @@ func TestExplainTellsWhichKafkaIsOlderThanTheRule(t *testing.T) {
 	}
 	e := Explain(cases[0])
 	if !slices.Equal(e.Broken, []string{"kafka-3.9.2"}) || !slices.Contains(e.Recorded, "kafka-4.3.1") {
-		t.Errorf("not kept by %q, recorded by %q; want kafka-3.9.2 (KIP-937 is of 4.0) and kafka-4.3.1", e.Broken, e.Recorded)
+		t.Errorf("not kept by %q, recorded by %q; want kafka-3.9.2 (the bound is a default since KIP-1030) and kafka-4.3.1", e.Broken, e.Recorded)
 	}
 }
 
