@@ -29,6 +29,7 @@ func TestIDsAreNeverReused(t *testing.T) {
 	}
 	shape := regexp.MustCompile(`^[a-z0-9]+/[a-z0-9]+/[1-9][0-9]*$`)
 	seen := map[string]bool{}
+	destructive := false
 	for _, c := range Cases() {
 		if !shape.MatchString(c.ID) {
 			t.Errorf("id %q is not area/section/n", c.ID)
@@ -37,6 +38,9 @@ func TestIDsAreNeverReused(t *testing.T) {
 			t.Errorf("id %s is taken twice", c.ID)
 		}
 		seen[c.ID] = true
+		if destructive = destructive || c.Destructive; destructive && !c.Destructive {
+			t.Errorf("%s stands behind one that may end the broker", c.ID)
+		}
 		if c.Title == "" || c.Requirement == "" || c.Level == "" || c.Run == nil {
 			t.Errorf("case %s lacks a title, a requirement, a level or a body", c.ID)
 		}

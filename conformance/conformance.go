@@ -49,6 +49,11 @@ type Case struct {
 	Requirement string // where the rule comes from: a KIP or a Kafka class
 	Level       Level
 	Needs       []Need
+	// Alone says that no other case may run at the same time. Kafka asks its
+	// coordinator of all unverified transactions of a node at once and answers
+	// them all with the code that suits the first one's version
+	// (AddPartitionsToTxnManager.addTxnData).
+	Alone       bool
 	Destructive bool // a weak broker may not survive it: run only when asked for, last and alone
 	Run         func(*T)
 }

@@ -68,7 +68,9 @@ func TestConformance(t *testing.T) {
 			continue
 		}
 		t.Run(c.ID, func(t *testing.T) {
-			t.Parallel()
+			if !c.Alone { // those that are alone run before all that are parallel
+				t.Parallel()
+			}
 			s.check(t, c)
 		})
 	}

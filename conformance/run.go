@@ -112,12 +112,13 @@ func (s *suite) report(n int) Report {
 }
 
 // round judges every case once: several at a time, and then, one by one, those
-// that ran while the target died and those that may end it.
+// that ran while the target died, those that want to be alone and those that
+// may end it, which are the last of the list.
 func (s *suite) round(ctx context.Context, cases []Case, round uint64, out *progress) []Result {
 	results := make([]Result, len(cases))
 	var together, alone []int
 	for i, c := range cases {
-		if c.Destructive {
+		if c.Destructive || c.Alone {
 			alone = append(alone, i)
 		} else {
 			together = append(together, i)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -184,5 +186,30 @@ func TestTerminalHasOneLineThatIsRewritten(t *testing.T) {
 	}
 	if last := lines[len(lines)-1]; !strings.HasSuffix(last, " s\n") || strings.Contains(last, " of 2, ") {
 		t.Errorf("the terminal ends with %q, want the summary alone", last)
+	}
+}
+
+func TestCasesThatWantToBeAloneAre(t *testing.T) {
+	s, err := open(t.Context(), Config{Brokers: []string{serveTiny(t)}, Parallel: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running atomic.Int32
+	var cases []Case
+	for i := range 8 {
+		alone := i%2 == 0
+		cases = append(cases, Case{ID: fmt.Sprintf("a/b/%d", i+1), Level: Must, Alone: alone, Run: func(t *T) {
+			others := running.Add(1) - 1
+			defer running.Add(-1)
+			askOn[*kmsg.ApiVersionsResponse](t, t.node(t.any()), t.versionsRequest(3))
+			if alone {
+				t.equal("others at the same time", others, 0)
+			}
+		}})
+	}
+	for _, r := range s.round(t.Context(), cases, 0, &progress{}) {
+		if r.Verdict != Pass {
+			t.Errorf("%s is %s: %+v", r.ID, r.Verdict, r.Checks)
+		}
 	}
 }

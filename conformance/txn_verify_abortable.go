@@ -5,6 +5,7 @@ var txnVerifyAbortable = Case{
 	Title:       "Produce 11 into a partition that was not added is TRANSACTION_ABORTABLE",
 	Requirement: "KIP-890 part 1; ReplicaManager, AddPartitionsToTxnManager",
 	Level:       Must,
+	Alone:       true,
 	Needs:       append(tv1(), api(keyProduce, 11)),
 	Run: func(t *T) {
 		log, other, p := t.oneLog(), t.oneLog(), t.transactional(1)

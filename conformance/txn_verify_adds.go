@@ -5,6 +5,7 @@ var txnVerifyAdds = Case{
 	Title:       "Produce 12 adds its partitions to the transaction",
 	Requirement: "KIP-890 part 2; AddPartitionsToTxnManager.addOrVerifyTransaction",
 	Level:       Must,
+	Alone:       true,
 	Needs:       tv2(),
 	Run: func(t *T) {
 		log, p := t.oneLog(), t.transactional(2)

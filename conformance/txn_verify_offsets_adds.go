@@ -5,6 +5,7 @@ var txnVerifyOffsetsAdds = Case{
 	Title:       "TxnOffsetCommit 5 adds its group to the transaction",
 	Requirement: "KIP-890 part 2",
 	Level:       Must,
+	Alone:       true,
 	Needs:       tv2(),
 	Run: func(t *T) {
 		log, p, group := t.oneLog(), t.transactional(2), t.newGroup()

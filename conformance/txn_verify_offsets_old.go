@@ -7,6 +7,7 @@ var txnVerifyOffsetsOld = Case{
 	Title:       "TxnOffsetCommit of a group not added is INVALID_TXN_STATE to 3, TRANSACTION_ABORTABLE at 4",
 	Requirement: "KIP-890 part 1; GroupCoordinator.commitTransactionalOffsets",
 	Level:       Must,
+	Alone:       true,
 	Needs:       append(tv1(), api(keyTxnOffsetCommit, 4)),
 	Run: func(t *T) {
 		log, p, group := t.oneLog(), t.transactional(1), t.newGroup()

@@ -7,6 +7,7 @@ var txnVerifyOld = Case{
 	Title:       "Produce up to 10 into a partition that was not added is INVALID_TXN_STATE",
 	Requirement: "KIP-890 part 1; ReplicaManager.maybeSendPartitionToTransactionCoordinator",
 	Level:       Must,
+	Alone:       true,
 	Needs:       tv1(),
 	Run: func(t *T) {
 		log, other, p := t.oneLog(), t.oneLog(), t.transactional(1)

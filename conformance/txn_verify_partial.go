@@ -11,6 +11,7 @@ var txnVerifyPartial = Case{
 	Title:       "of one Produce only the partition that was not added is refused",
 	Requirement: "KIP-890 part 1; ReplicaManager.appendRecords verifies by partition",
 	Level:       Must,
+	Alone:       true,
 	Needs:       tv1(),
 	Run: func(t *T) {
 		tp, p := t.together(2), t.transactional(1)

@@ -11,6 +11,7 @@ var txnVerifyTopic = Case{
 	Title:       "AddPartitionsToTxn with an unknown topic adds nothing: the others are OPERATION_NOT_ATTEMPTED",
 	Requirement: "KIP-98; KafkaApis.handleAddPartitionsToTxnRequest",
 	Level:       Must,
+	Alone:       true,
 	Needs:       tv1(),
 	Run: func(t *T) {
 		log, p := t.oneLog(), t.transactional(1)
