@@ -136,10 +136,7 @@ func (d *decoder) request(e *Entry, raw []byte) error {
 	if id := r.NullableString(); id != nil {
 		e.ClientID = *id
 	}
-	if req.IsFlexible() {
-		kmsg.SkipTags(&r)
-	}
-	if !r.Ok() || e.Bytes > len(raw) {
+	if req.IsFlexible() && !skipTags(&r) || !r.Ok() || e.Bytes > len(raw) {
 		return errShort
 	}
 	return e.decode(req, r.Src)
@@ -165,8 +162,8 @@ func (d *decoder) answer(e *Entry, raw []byte) error {
 	}
 	resp.SetVersion(e.Version)
 	r := kbin.Reader{Src: raw[4:]}
-	if resp.IsFlexible() && e.Key != keyApiVersions {
-		kmsg.SkipTags(&r)
+	if resp.IsFlexible() && e.Key != keyApiVersions && !skipTags(&r) {
+		return errShort
 	}
 	err := e.decode(resp, r.Src)
 	if err != nil && e.Key == keyApiVersions {
@@ -175,6 +172,16 @@ func (d *decoder) answer(e *Entry, raw []byte) error {
 		err = e.decode(resp, r.Src)
 	}
 	return err
+}
+
+// skipTags passes over the tags of a header. kmsg's own goes on for as many as it is
+// told of, up to 2^32, also when there are no bytes left.
+func skipTags(r *kbin.Reader) bool {
+	for left := r.Uvarint(); left > 0 && r.Ok(); left-- {
+		r.Uvarint()
+		r.Span(int(r.Uvarint()))
+	}
+	return r.Ok()
 }
 
 // decode reads a body.
