@@ -30,7 +30,7 @@ race: ## the packages with goroutines, under the race detector
 check: ## formatting, vet, staticcheck, import directions
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags planted,synctests ./protocol/planted ./broker/brokertest/sim
+	$(GO) vet -tags planted,synctests ./protocol/planted ./broker/brokertest/sim ./cmd/oncelog
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) test -count=1 -run 'TestImportsPointDown|TestRules' ./cmd
 
@@ -53,7 +53,8 @@ crash: ## a broker killed ROUNDS times under load, and all that clients were tol
 sim: ## three brokers and their clients in SEEDS bubbles in which net and disks go wrong, everything judged; SEED=n runs that one and tells of it, LONG=1 a thousand
 	$(GO) test -count=1 -tags synctests -timeout 30m ./broker/brokertest/sim -seeds $(SEEDS) $(if $(filter-out 0,$(SEED)),-v) -seed $(SEED)
 
-planted: ## one bug after the other planted into the broker (protocol/planted): the simulation must find each, and none where there is none
+planted: ## one bug after the other planted into the broker (protocol/planted): rules of the conformance suite must find it, or the simulation; and nothing where there is none
+	$(GO) test -count=1 -tags planted -timeout 5m -run '^TestRulesFindPlantedBugs$$' -v ./cmd/oncelog
 	$(GO) test -count=1 -tags planted,synctests -timeout 15m -run '^TestPlantedBugsAreFound$$' -v ./broker/brokertest/sim
 
 failover: ## three brokers in three processes, the leader's killed KILLS times: how long until the next acknowledgement and until the BESIDE partitions next to it are led again, and nothing lost

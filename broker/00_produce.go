@@ -350,6 +350,9 @@ func (r *produceReply) encode(e *encoder, p *producing) {
 		done = replication.Appended{BaseOffset: -1, LogAppendTime: -1, LogStartOffset: -1}
 	}
 	code := protocol.Code(p.err)
+	if planted.Is(planted.FencedProduce) && code == kerr.InvalidProducerEpoch.Code {
+		code = kerr.ProducerFenced.Code
+	}
 	e.int32(p.number)
 	e.int16(code)
 	e.int64(done.BaseOffset)

@@ -230,7 +230,7 @@ func (r *fetchReply) compare(item *fetchItem) {
 			return
 		}
 	}
-	if end := p.EndOffset(); asked.FetchOffset < item.start || asked.FetchOffset > end {
+	if end := p.EndOffset(); (asked.FetchOffset < item.start || asked.FetchOffset > end) && !planted.Is(planted.RangeUnchecked) {
 		item.err = fmt.Errorf("offset %d, log is %d to %d: %w", asked.FetchOffset, item.start, end, kerr.OffsetOutOfRange)
 	}
 }
@@ -286,7 +286,7 @@ func (r *fetchReply) read(dst []byte, item *fetchItem, left int, first bool) []b
 	if most == 0 && !first {
 		return dst
 	}
-	read, err := item.partition.Log().Read(dst, asked.FetchOffset, item.limit, most, first)
+	read, err := item.partition.Log().Read(dst, asked.FetchOffset, item.limit, most, first && !planted.Is(planted.FirstBatchCut))
 	if err != nil {
 		item.err = r.b.readError(item, err)
 		return dst

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication"
 )
 
@@ -89,7 +90,7 @@ func (b *Broker) listOffset(ctx context.Context, req *kmsg.ListOffsetsRequest, t
 		}
 	}
 	end := p.HighWatermark()
-	if req.IsolationLevel == readCommitted {
+	if req.IsolationLevel == readCommitted && !planted.Is(planted.IsolationUnread) {
 		end = p.LastStableOffset()
 	}
 	found, err := offsetAt(p, asked.Timestamp, end)

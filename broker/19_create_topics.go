@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication/cluster"
 )
 
@@ -128,5 +129,8 @@ func (b *Broker) describeCreated(answer *kmsg.CreateTopicsResponseTopic, made cl
 			one.Source = int8(from)
 		}
 		answer.Configs = append(answer.Configs, one)
+	}
+	if planted.Is(planted.NullConfigs) {
+		answer.Configs = nil
 	}
 }

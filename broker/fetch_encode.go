@@ -8,6 +8,7 @@ import (
 
 	"github.com/oncelog/oncelog/log"
 	"github.com/oncelog/oncelog/protocol"
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/protocol/record"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -67,7 +68,7 @@ func (r *fetchReply) choose() {
 		part := item.part
 		news := item.err != nil || item.diverging || item.available() || !part.told ||
 			part.highWatermark != item.highWatermark || part.startTold != item.start
-		if news || !r.fetching.incremental {
+		if news || !r.fetching.incremental || planted.Is(planted.SessionTellsAll) {
 			r.chosen = append(r.chosen, item)
 		}
 	}
@@ -217,7 +218,7 @@ func (b *Broker) readError(item *fetchItem, err error) error {
 // aborted appends the list of aborted transactions: null for readers of
 // uncommitted data, who need none.
 func (e *encoder) aborted(list []log.AbortedTxn, committed bool) {
-	if !committed {
+	if !committed || planted.Is(planted.NullLists) {
 		e.count(-1)
 		return
 	}

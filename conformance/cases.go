@@ -50,6 +50,7 @@ func Cases() []Case {
 		readAbortedList,
 		readAbortedInterleaved,
 		readAbortedRange,
+		readAbortedInside,
 		readControlOffset,
 		readControlEach,
 		readControlUntouched,

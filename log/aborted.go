@@ -64,6 +64,9 @@ func (l *Log) Aborted(from, upTo int64, dst []AbortedTxn) ([]AbortedTxn, error) 
 			return dst, err
 		}
 		for _, t := range list {
+			if planted.Is(planted.AbortedBefore) && t.FirstOffset < from {
+				continue
+			}
 			if t.LastOffset >= from && t.FirstOffset < upTo {
 				dst = append(dst, t)
 			}

@@ -140,7 +140,7 @@ func (p *producer) checkSequence(epoch int16, first int32, info ProduceInfo) err
 		return refuse(fmt.Sprintf("%d, which waits for verification", info.LowestSequence))
 	case p.epoch == noEpoch:
 		return nil // unknown here, perhaps deleted by retention: any sequence begins (KIP-360)
-	case epoch != p.epoch && first != 0:
+	case epoch != p.epoch && first != 0 && !planted.Is(planted.EpochAnywhere):
 		return refuse("0, as the epoch is new")
 	case epoch != p.epoch:
 		return nil
@@ -149,7 +149,10 @@ func (p *producer) checkSequence(epoch int16, first int32, info ProduceInfo) err
 	if p.count > 0 {
 		next = record.AddSequence(p.lastSequence(), 1)
 	}
-	if first != next {
+	if planted.Is(planted.SequenceUnwrapped) {
+		next = p.lastSequence() + 1
+	}
+	if first != next && !planted.Is(planted.GapAccepted) {
 		return refuse(fmt.Sprint(next))
 	}
 	return nil
@@ -157,7 +160,11 @@ func (p *producer) checkSequence(epoch int16, first int32, info ProduceInfo) err
 
 // find looks for a remembered batch of the same sequences.
 func (p *producer) find(first, last int32) (batchRange, bool) {
-	for _, seen := range p.window[:p.count] {
+	from := 0
+	if planted.Is(planted.WindowShort) {
+		from = max(0, p.count-1)
+	}
+	for _, seen := range p.window[from:p.count] {
 		if first >= 0 && seen.firstSequence == first && seen.lastSequence == last {
 			return seen, true
 		}
@@ -297,7 +304,9 @@ func (s *producers) lastStableOffset(hw int64) int64 {
 	for _, c := range s.completed[done:] {
 		stable = min(stable, c.firstOffset)
 	}
-	if len(s.open) > 0 {
+	if n := len(s.open); n > 0 && planted.Is(planted.StableOfNewest) {
+		stable = min(stable, s.open[n-1].firstOffset)
+	} else if n > 0 {
 		stable = min(stable, s.open[0].firstOffset)
 	}
 	return stable

@@ -168,6 +168,9 @@ func (c *check) batch(q *proposal) {
 	if verdict.Duplicate {
 		q.outcome, q.base, q.last, q.at = known, verdict.BaseOffset, verdict.LastOffset, verdict.AppendTime
 		q.reach = c.lead.group.log.LastIndex()
+		if planted.Is(planted.DuplicateMoved) {
+			q.base = c.next
+		}
 		if verdict.Pending {
 			q.outcome = repeated
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication/shard"
 )
 
@@ -285,7 +286,7 @@ func wireError(ctx, bound context.Context, err error) error {
 // fencedBelow gives clients older than a version the code they know for a fenced
 // producer (KIP-588, hard-21).
 func fencedBelow(knows, version int16, err error) error {
-	if version < knows && errors.Is(err, kerr.ProducerFenced) {
+	if version < knows && errors.Is(err, kerr.ProducerFenced) && !planted.Is(planted.FencedTold) {
 		return fmt.Errorf("%v: %w", err, kerr.InvalidProducerEpoch)
 	}
 	return err

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // An endRequest is EndTxn.
@@ -88,9 +90,9 @@ func decideEndV2(t *Transaction, r endRequest) (outcome, error) {
 	switch {
 	case t.State == Ongoing:
 		return prepareBumped(t, prepare, r.newID, r.now)
-	case t.State == complete && repeat:
+	case t.State == complete && repeat && !planted.Is(planted.EndForgotten):
 		return outcome{producerID: t.ProducerID, producerEpoch: t.ProducerEpoch}, nil
-	case !repeat && !r.commit:
+	case !repeat && (!r.commit || planted.Is(planted.EmptyCommit)):
 		return prepareBumped(t, PrepareAbort, r.newID, r.now)
 	}
 	return outcome{}, errWrongState(t, prepare)
@@ -136,6 +138,9 @@ func prepareBumped(t *Transaction, to State, newID int64, now time.Time) (outcom
 	if t.exhausted() {
 		n.NextProducerID = newID
 		return outcome{next: n, producerID: newID, producerEpoch: 0}, nil
+	}
+	if planted.Is(planted.EpochUntold) {
+		return outcome{next: n, producerID: n.ProducerID, producerEpoch: t.ProducerEpoch}, nil
 	}
 	return outcome{next: n, producerID: n.ProducerID, producerEpoch: n.ProducerEpoch}, nil
 }

@@ -128,7 +128,7 @@ func (t *term) writeMarkers(id string, prepared *Transaction) {
 	for i, p := range prepared.Participants {
 		m := Marker{
 			Participant: p, ProducerID: prepared.ProducerID, ProducerEpoch: prepared.ProducerEpoch,
-			Commit: prepared.State == PrepareCommit, TV2: prepared.ClientVersion >= TV2,
+			Commit: prepared.State == PrepareCommit && !planted.Is(planted.CommitAborts), TV2: prepared.ClientVersion >= TV2,
 			CoordinatorEpoch: t.epoch, CoordinatorPartition: t.partition.number,
 		}
 		if i == len(prepared.Participants)-1 && planted.Is(planted.MarkerMissing) {

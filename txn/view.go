@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/oncelog/oncelog/protocol/planted"
 	"github.com/oncelog/oncelog/replication/shard"
 )
 
@@ -75,7 +76,7 @@ func (v *view) install(id string, t *Transaction) {
 	switch {
 	case t.State != Ongoing:
 		v.disarm(e)
-	case !wasOpen:
+	case !wasOpen && !planted.Is(planted.TimeoutUnread):
 		v.arm(e, e.touched.Add(t.Timeout))
 	}
 	v.resume(e)

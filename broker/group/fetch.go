@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // OffsetFetch returns the committed offsets of one group (v1-7) or several (v8+):
@@ -163,7 +165,7 @@ func (f fetch) all() []kmsg.OffsetFetchResponseGroupTopic {
 // one answers one partition of a topic; id is zero when it was asked by name.
 func (f fetch) one(p partition, id [16]byte) kmsg.OffsetFetchResponseGroupTopicPartition {
 	answer := noOffset(p.index)
-	if f.requireStable && f.v.offsets.isPending(f.group, p) {
+	if f.requireStable && !planted.Is(planted.StableUnread) && f.v.offsets.isPending(f.group, p) {
 		answer.ErrorCode = kerr.UnstableOffsetCommit.Code
 		return answer
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // consumerProtocol is the protocol type of consumers; only its metadata is understood.
@@ -249,7 +251,7 @@ func (g *group) checkMember(id string, instanceID *string) *kerr.Error {
 		if !ok {
 			return kerr.UnknownMemberID
 		}
-		if current != id {
+		if current != id && !planted.Is(planted.InstanceUnfenced) {
 			return kerr.FencedInstanceID
 		}
 	}
@@ -273,7 +275,7 @@ func (g *group) checkCommit(id string, instanceID *string, generation int32, tra
 		if err := g.checkMember(id, instanceID); err != nil {
 			return err
 		}
-		if generation != g.generation {
+		if generation != g.generation && !planted.Is(planted.GenerationUnread) {
 			return kerr.IllegalGeneration
 		}
 	case !transactional:

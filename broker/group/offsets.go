@@ -3,6 +3,8 @@ package group
 import (
 	"iter"
 	"maps"
+
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // A partition names a topic partition of committed offsets.
@@ -101,7 +103,7 @@ func (o offsets) settle(producerID int64, commit bool) {
 			if o.open[group][p]--; o.open[group][p] == 0 {
 				drop(o.open, group, p)
 			}
-			if old, ok := o.stable[group][p]; commit && (!ok || c.recordOffset > old.recordOffset) {
+			if old, ok := o.stable[group][p]; commit && (!ok || c.recordOffset > old.recordOffset || planted.Is(planted.OffsetUndone)) {
 				o.commit(group, p, c)
 			}
 		}

@@ -21,3 +21,17 @@ func Is(b Bug) bool { return *chosen.Load() == b }
 
 // Choose plants a bug from now on in place of the one before; "": none.
 func Choose(b Bug) { chosen.Store(&b) }
+
+// Simulated lists the bugs of the simulation.
+var Simulated = []Bug{
+	AckBeforeCommit, HighWatermarkEarly, DuplicateAccepted, ZombieAccepted, MarkerTwice, MarkerMissing, AbortedShown,
+	OpenShown, OffsetsOutside, ProducerIDTwice, FetchBeyondCommit, FsyncSkipped, FenceIgnored, LogStartForgotten,
+}
+
+// All lists every bug.
+var All = append([]Bug{
+	WindowShort, SequenceUnwrapped, GapAccepted, EpochAnywhere, DuplicateMoved, FencedProduce, FencedTold,
+	MappingUnchecked, VerifySkipped, EmptyCommit, EndForgotten, EpochUntold, CommitAborts, FenceCommits, TimeoutUnread,
+	StableOfNewest, AbortedBefore, IsolationUnread, GenerationUnread, InstanceUnfenced, StableUnread, OffsetUndone,
+	FirstBatchCut, RangeUnchecked, SessionTellsAll, NullLists, NullConfigs, ChecksumUnread, ControlAccepted,
+}, Simulated...)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/oncelog/oncelog/protocol/planted"
 )
 
 // defaultDecompressed leaves room for 64 MiB of values and what frames them.
@@ -129,13 +131,13 @@ func (l *Limits) checkHeader(b Batch) error {
 		return invalid(kerr.InvalidRecord, "base offset %d, want 0", b.BaseOffset())
 	case l.MaxBytes > 0 && len(b) > l.MaxBytes:
 		return invalid(kerr.MessageTooLarge, "batch of %d bytes, limit %d", len(b), l.MaxBytes)
-	case b.CRC() != b.Checksum():
+	case b.CRC() != b.Checksum() && !planted.Is(planted.ChecksumUnread):
 		return invalid(kerr.CorruptMessage, "checksum %#08x, computed %#08x", b.CRC(), b.Checksum())
 	case b.Codec() > CodecZstd:
 		return invalid(kerr.UnsupportedCompressionType, "codec %d", b.Codec())
 	case b.Codec() == CodecZstd && l.NoZstd:
 		return invalid(kerr.UnsupportedCompressionType, "zstd needs Produce v7")
-	case attributes&controlBit != 0:
+	case attributes&controlBit != 0 && !planted.Is(planted.ControlAccepted):
 		return invalid(kerr.InvalidRecord, "clients may not write control batches")
 	case attributes&deleteHorizonBit != 0:
 		return invalid(kerr.InvalidRecord, "clients may not set a delete horizon")
