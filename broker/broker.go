@@ -288,18 +288,9 @@ func (b *Broker) Close(ctx context.Context) error {
 		close(b.closed)
 		b.handOver(ctx)
 		if b.server != nil {
-			all = append(all, b.server.stop(ctx))
+			all = append(all, b.server.stop(ctx, b.endWork))
 		}
-		if b.cancel != nil {
-			b.cancel()
-			b.tasks.Wait()
-		}
-		if b.groups != nil {
-			b.groups.Close()
-		}
-		if b.txns != nil {
-			b.txns.Close()
-		}
+		b.endWork()
 		if b.metadata != nil {
 			all = append(all, b.metadata.Close())
 		}
@@ -311,6 +302,22 @@ func (b *Broker) Close(ctx context.Context) error {
 		}
 	})
 	return errors.Join(all...)
+}
+
+// endWork ends what the broker does by itself, and fails what waits for the
+// coordinators' logs: without a majority that might take for ever. It may be
+// called again.
+func (b *Broker) endWork() {
+	if b.cancel != nil {
+		b.cancel()
+		b.tasks.Wait()
+	}
+	if b.groups != nil {
+		b.groups.Close()
+	}
+	if b.txns != nil {
+		b.txns.Close()
+	}
 }
 
 // Addr is the address of the first listener, with its real port.

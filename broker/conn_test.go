@@ -84,7 +84,7 @@ func receive(t *testing.T, r *bufio.Reader) int32 {
 
 func stop(t *testing.T, s *server) {
 	t.Helper()
-	if err := s.stop(context.WithoutCancel(t.Context())); err != nil {
+	if err := s.stop(context.WithoutCancel(t.Context()), func() {}); err != nil {
 		t.Error(err)
 	}
 	if n := s.connections(); n != 0 {

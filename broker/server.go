@@ -189,8 +189,8 @@ func hostOf(a net.Addr) string {
 
 // stop ends the server: it accepts no more, lets each request in progress
 // return, and closes every connection. Requests that still run when ctx ends
-// lose their connection first.
-func (s *server) stop(ctx context.Context) error {
+// lose their connection first, and then what they wait for: abandon fails it.
+func (s *server) stop(ctx context.Context, abandon func()) error {
 	s.closing.Store(true)
 	s.mu.Lock()
 	listeners := s.listeners
@@ -212,6 +212,7 @@ func (s *server) stop(ctx context.Context) error {
 	case <-done:
 	case <-ctx.Done():
 		s.each(func(k *conn) { _ = k.net.Close() })
+		abandon()
 		<-done
 	}
 	return errors.Join(all...)
