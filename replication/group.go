@@ -39,7 +39,7 @@ type group struct {
 // groups cost what they send. Idle appends are sent only where there is something
 // to tell (transport.rest).
 const (
-	peerTimeout  = 20 * time.Second
+	peerTimeout  = 60 * time.Second
 	aloneTimeout = 10 * time.Minute
 
 	// How soon followers of an idle leader hear of its last commit.
