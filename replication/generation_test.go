@@ -90,7 +90,7 @@ func TestHard23UncleanRecovery(t *testing.T) {
 			wantEqual(t, c.partition(id), alone)
 		}
 		c.renew(t, 3, Recovery{Generation: 1, Survivor: -1}) // a restart after all that
-		time.Sleep(4 * peerTimeout) // raft's own election: nobody kicks here
+		time.Sleep(4 * peerTimeout)                          // raft's own election: nobody kicks here
 		if p := c.partition(3); p.EndOffset() != 15 || p.Leadership().Leader < 0 && c.leader() == nil {
 			t.Errorf("restarted survivor: log end %d, want 15; %+v", p.EndOffset(), p.Leadership())
 		}
