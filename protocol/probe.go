@@ -7,25 +7,25 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// probe learns the shape of a request at one version from kmsg's own encoder:
+// probe learns the shape of a message at one version from kmsg's own encoder:
 // it changes one field after the other and looks at what changes on the wire.
 // A field of this version changes bytes, a tagged one adds them. So there is no
 // second description of Kafka's messages that could differ from kmsg.
 type probe struct {
-	request  kmsg.Request
+	message  Body
 	flexible bool
 }
 
-// shapeOf is the shape of r's type at a version. It changes r.
-func shapeOf(r kmsg.Request, version int16) (*shape, error) {
-	r.SetVersion(version)
-	p := probe{request: r, flexible: r.IsFlexible()}
-	root := reflect.ValueOf(r).Elem()
+// shapeOf is the shape of m's type at a version. It changes m.
+func shapeOf(m Body, version int16) (*shape, error) {
+	m.SetVersion(version)
+	p := probe{message: m, flexible: m.IsFlexible()}
+	root := reflect.ValueOf(m).Elem()
 	p.fill(root)
-	r.SetVersion(version)
+	m.SetVersion(version)
 	s, err := p.structure(root)
 	if err != nil {
-		return nil, fmt.Errorf("%s v%d: %w", kmsg.NameForKey(r.Key()), version, err)
+		return nil, fmt.Errorf("%s v%d: %w", kmsg.NameForKey(m.Key()), version, err)
 	}
 	return s, nil
 }
@@ -66,14 +66,14 @@ func (p *probe) lengthen(f reflect.Value, n int) {
 	}
 }
 
-func (p *probe) encode() []byte { return p.request.AppendTo(nil) }
+func (p *probe) encode() []byte { return p.message.AppendTo(nil) }
 
 func (p *probe) structure(v reflect.Value) (*shape, error) {
 	s := &shape{flexible: p.flexible}
 	p.emptyTagged(v)
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
-		if v.Field(i).Type() == typeTags || name == "Version" && v.Addr().Interface() == any(p.request) {
+		if v.Field(i).Type() == typeTags || name == "Version" && v.Addr().Interface() == any(p.message) {
 			continue
 		}
 		f, present, tagged, err := p.field(v.Field(i))

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// A shape is how a request, or a structure within one, lies on the wire at one
+// A shape is how a message, or a structure within one, lies on the wire at one
 // version. Walking a body along its shape before kmsg decodes it costs no
 // allocation and answers what kmsg 1.15 leaves open: an array length is checked
 // against one byte per element only, so a frame of n bytes may make it allocate
