@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"txn":                   {"protocol", "log", "replication", "txn"},
 	"broker/group":          {"protocol", "log", "replication", "broker/group"},
 	"broker":                {"protocol", "log", "replication", "txn", "broker"},
+	"broker/fault":          {"protocol"},
 	"broker/brokertest/sim": {"protocol", "log", "replication", "broker", "conformance/verify"}, // tests only
 	"conformance":           {"conformance"},
 	"cmd":                   {"protocol", "log", "replication", "txn", "broker", "conformance", "cmd"},
