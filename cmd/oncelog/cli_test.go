@@ -38,6 +38,10 @@ func TestCommandLineMistakes(t *testing.T) {
 		"matrix of nothing":        {"conformance", "matrix"},
 		"matrix without names":     {"conformance", "matrix", "/does/not/exist"},
 		"recording without name":   {"conformance", "record"},
+		"proxy before nobody":      {"proxy"},
+		"fault that is none":       {"proxy", "--upstream", "127.0.0.1:1", "--fault", "lose"},
+		"fault within a broker":    {"proxy", "--upstream", "127.0.0.1:1", "--fault", "hold-markers"},
+		"faults not there":         {"proxy", "--upstream", "127.0.0.1:1", "--faults", "/does/not/exist"},
 		"target far away":          {"conformance", "run", "-b", "192.0.2.7:9092"},
 	} {
 		t.Run(name, func(t *testing.T) {

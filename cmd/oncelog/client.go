@@ -36,15 +36,21 @@ func (a *app) clientFlagsOn(cmd *cobra.Command) *cobra.Command {
 	f, c := cmd.PersistentFlags(), &a.client
 	f.StringSliceVarP(&c.brokers, "brokers", "b", []string{"localhost:9092"}, "bootstrap brokers, host:port")
 	f.DurationVar(&c.timeout, "timeout", 15*time.Second, "give up when the cluster has not answered for this long")
+	a.tlsFlagsOn(cmd)
+	f.StringVar(&c.saslName, "sasl-mechanism", "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
+	f.StringVar(&c.user, "sasl-user", "", "SASL user name")
+	f.StringVar(&c.password, "sasl-password-file", "", "file whose first line is the SASL password")
+	return cmd
+}
+
+// tlsFlagsOn adds those of the connection flags that are of TLS.
+func (a *app) tlsFlagsOn(cmd *cobra.Command) {
+	f, c := cmd.PersistentFlags(), &a.client
 	f.BoolVar(&c.tls, "tls", false, "connect with TLS")
 	f.StringVar(&c.ca, "tls-ca", "", "file with the CA certificates to trust (PEM); implies --tls")
 	f.StringVar(&c.cert, "tls-cert", "", "file with the client certificate (PEM); implies --tls")
 	f.StringVar(&c.key, "tls-key", "", "file with the client certificate's key (PEM)")
 	f.BoolVar(&c.insecure, "tls-insecure", false, "do not verify the broker's certificate; implies --tls")
-	f.StringVar(&c.saslName, "sasl-mechanism", "", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")
-	f.StringVar(&c.user, "sasl-user", "", "SASL user name")
-	f.StringVar(&c.password, "sasl-password-file", "", "file whose first line is the SASL password")
-	return cmd
 }
 
 // options turns the flags into client options.
