@@ -126,3 +126,49 @@ func TestCheckOfAHistory(t *testing.T) {
 		t.Errorf("no such fault: exit %d, %s", code, errOut)
 	}
 }
+
+// A short run on one broker breaks no promise, leaves nothing behind, and its history
+// can be judged again and drawn.
+func TestVerifyRun(t *testing.T) {
+	p := start(t, "dev", "--headless", "--port", "0")
+	history, page := filepath.Join(t.TempDir(), "h.jsonl"), filepath.Join(t.TempDir(), "offsets.html")
+	code, out, errOut, report := exitIncomplete, "", "", verdictReport{}
+	for try := 1; code == exitIncomplete && try <= 3; try++ { // a machine that is busy elsewhere may do too little
+		report = verdictReport{}
+		code, out, errOut = execute(t, "", "verify", "run", "-b", p.Bootstrap, "--for", "3s", "--lifetime", "2s", "--late", "0.3", "--settle", "3s", "--history", history, "-o", "json")
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatalf("exit %d, %v; said:\n%s", code, err, errOut)
+		}
+	}
+	f := report.Figures
+	if code != exitOK || report.Verdict != "passed" || report.Seed == 0 || report.History != history || f.Transfers == 0 || f.Polled == 0 || f.LateCopies == 0 || f.Zombies == 0 {
+		t.Errorf("exit %d, %+v\n%s", code, report, errOut)
+	}
+	if code, again, errOut := execute(t, "", "verify", "check", history, "--view", page); code != exitOK || !strings.Contains(again, "anomalies  0") || !strings.Contains(errOut, "draws group") {
+		t.Errorf("judged again: exit %d, %s%s", code, again, errOut)
+	}
+	if drawn, err := os.ReadFile(page); err != nil || !strings.Contains(string(drawn), "commit ") {
+		t.Errorf("%v, %d bytes; want the page of an offset", err, len(drawn))
+	}
+	if code, topics, errOut := execute(t, "", "topic", "list", "-b", p.Bootstrap); code != exitOK || strings.Contains(topics, "oncelog-verify") {
+		t.Errorf("left behind: exit %d, %s%s", code, topics, errOut)
+	}
+}
+
+func TestVerifyRunRefuses(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+		code int
+	}{
+		{[]string{"--workload", "none"}, "append, bank, etl", exitUsage},
+		{[]string{"--late", "30"}, "share between 0 and 1", exitUsage},
+		{[]string{"--for", "0s"}, "want more than 0", exitUsage},
+		{[]string{"-b", "192.0.2.1:9092"}, "--yes-this-cluster", exitUsage},
+		{[]string{"-b", "127.0.0.1:1"}, "127.0.0.1:1", exitUnreachable},
+	} {
+		if code, _, errOut := execute(t, "", append([]string{"verify", "run"}, c.args...)...); code != c.code || !strings.Contains(errOut, c.want) {
+			t.Errorf("%v: exit %d, %s; want %d and %q", c.args, code, errOut, c.code, c.want)
+		}
+	}
+}

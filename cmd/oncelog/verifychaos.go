@@ -74,7 +74,7 @@ var chaosSettings = map[string]string{
 const chaosSettle = 15 * time.Second
 
 // chaosMishaps happen to clients meanwhile.
-var chaosMishaps = verify.Mishaps{Lifetime: 8 * time.Second, Zombies: 50, Copies: 20, Lost: 200}
+var chaosMishaps = verify.Mishaps{Lifetime: 8 * time.Second, Zombies: 0.02, Late: 0.05, Lost: 0.005}
 
 func (a *app) chaos(ctx context.Context, f *chaosFlags) (err error) {
 	if f.moves {

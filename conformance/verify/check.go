@@ -29,7 +29,10 @@ type Floors struct {
 	Faults    map[string]int // how often each was done
 	AllFaults int            // how often any was
 
-	ClientKills, Zombies, LateCopies int
+	Transfers int // between accounts, committed
+	Polled    int // records that transactions read
+
+	ClientKills, Zombies, LateCopies, LostAnswers, Cuts int
 }
 
 // Figures say how much a run achieved.
@@ -38,11 +41,13 @@ type Figures struct {
 	Acked, Failed              int // records
 	Committed, Aborted, Unsure int // transactions; unsure: not told how they ended
 	Transformed                int
+	Transfers                  int // committed
+	Polled                     int // records that transactions read
 	Read, Positions, Grants    int
 	Took                       time.Duration
 
-	Faults                                        map[string]int // how often each was done
-	ClientKills, Zombies, LateCopies, LostAnswers int
+	Faults                                              map[string]int // how often each was done
+	ClientKills, Zombies, LateCopies, LostAnswers, Cuts int
 
 	Recovery       time.Duration // the longest from everything being well to the next acknowledgement
 	RecoveryOfEach time.Duration // the longest to the next one in a partition, of all partitions
@@ -52,14 +57,15 @@ type Figures struct {
 // with no floor missed.
 type Verdict struct {
 	Anomalies []Anomaly
-	Missed    []string // floors, each with what was demanded and what came
+	Allowed   []Anomaly // what Kafka does not promise to prevent, for information
+	Missed    []string  // floors, each with what was demanded and what came
 	Figures   Figures
 }
 
 // Judge checks a history and counts what it achieved.
 func Judge(h History, f Floors) Verdict {
-	figures := figuresOf(h)
-	return Verdict{Check(h), missed(h, f, figures), figures}
+	figures, x := figuresOf(h), newIndex(h)
+	return Verdict{x.check(), allowedCycles(x), missed(h, f, figures), figures}
 }
 
 // checks are all there is to look for.
@@ -67,12 +73,13 @@ var checks = []func(*index) []Anomaly{
 	writes, order, gaps, reads, losses, sequences, producerIDs,
 	isolation, transactions, markers, doubled, zombies,
 	watermarks, hanging, progress,
-	positions, pipelines,
+	positions, registers, pipelines, balances, polls, circularReads,
 }
 
 // Check returns every anomaly of a history, in the order of its events.
-func Check(h History) []Anomaly {
-	x := newIndex(h)
+func Check(h History) []Anomaly { return newIndex(h).check() }
+
+func (x *index) check() []Anomaly {
 	var all []Anomaly
 	for _, check := range checks {
 		all = append(all, check(x)...)

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -173,21 +174,21 @@ func producerIDs(x *index) (found []Anomaly) {
 		}
 		owner[who] = session
 	}
-	granted := make(map[int64]int16)
+	granted := make(map[int64]*summit)
 	for i := range x.history {
 		e := &x.history[i]
 		if e.Kind != Grant {
 			continue
 		}
-		if before, ok := granted[e.ProducerID]; ok && e.Epoch <= before {
-			name := "epoch-regress"
-			if e.Epoch == before {
-				name = "pid-reuse"
-			}
-			found = append(found, Anomaly{name, fmt.Sprintf("%s was given producer id %d epoch %d after epoch %d", e.Process, e.ProducerID, e.Epoch, before), i})
+		if granted[e.ProducerID] == nil {
+			granted[e.ProducerID] = &summit{}
+		}
+		// Two that ask at the same time may be told in any order.
+		if before, _ := granted[e.ProducerID].before(cmp.Or(e.Since, i)); int64(e.Epoch) < before {
+			found = append(found, Anomaly{"epoch-regress", fmt.Sprintf("%s was given producer id %d epoch %d after epoch %d", e.Process, e.ProducerID, e.Epoch, before), i})
 			continue
 		}
-		granted[e.ProducerID] = e.Epoch
+		granted[e.ProducerID].add(i, int64(e.Epoch))
 		owns(i, e.Process)
 	}
 	for _, p := range partitions(x.log) {

@@ -10,7 +10,7 @@ import (
 func isolation(x *index) (found []Anomaly) {
 	for i := range x.history {
 		e := &x.history[i]
-		if e.Kind != View && (e.Kind != Read || !e.Stable) {
+		if !e.shows() {
 			continue
 		}
 		sent, ok := x.sent[e.Value]
@@ -28,6 +28,9 @@ func isolation(x *index) (found []Anomaly) {
 	}
 	return found
 }
+
+// shows says that a reader of committed data was given a record.
+func (e *Event) shows() bool { return e.Kind == View || e.Kind == Poll || e.Kind == Read && e.Stable }
 
 // transactions wants each to be there as a whole, with the offsets of its
 // groups, or not at all: torn-txn.

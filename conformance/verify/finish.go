@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -30,7 +31,9 @@ func (l *Load) Finish(ctx context.Context) error {
 	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", l.names.transactions) })
 	input, err := l.readTo(ctx, kgo.ReadCommitted(), l.names.transactions)
 	errs = append(errs, err)
-	l.await(ctx, func(t Tally) bool { return t.Transformed >= records(input) })
+	if l.does(ETL) {
+		l.await(ctx, func(t Tally) int { return t.Transformed }, records(input))
+	}
 	errs = append(errs, l.pipes.stop())
 	l.copies.Wait() // those of the pipes
 	l.eventually(ctx, within+patience, func(ctx context.Context) bool { return l.lookAtEnds(ctx, client, "end", l.names.topics...) })
@@ -39,7 +42,8 @@ func (l *Load) Finish(ctx context.Context) error {
 	errs = append(errs, err)
 	view, err := l.readTo(ctx, kgo.ReadCommitted(), l.names.topics...)
 	errs = append(errs, err)
-	l.await(ctx, func(t Tally) bool { return t.ReadStable >= records(view) && t.Read-t.ReadStable >= len(log) })
+	l.await(ctx, func(t Tally) int { return t.ReadStable }, records(view))
+	l.await(ctx, func(t Tally) int { return t.Read - t.ReadStable }, len(log))
 	errs = append(errs, l.followers.stop())
 	for _, e := range log {
 		l.recorder.Add(e)
@@ -86,11 +90,51 @@ func (l *Load) eventually(ctx context.Context, most time.Duration, cond func(con
 	return held
 }
 
-// await waits for a tally, at most for the patience.
-func (l *Load) await(ctx context.Context, cond func(Tally) bool) {
+// await waits until so many were counted, for as long as the count rises within the
+// patience.
+func (l *Load) await(ctx context.Context, count func(Tally) int, want int) {
+	for before := -1; ; {
+		now := count(l.recorder.Tally())
+		if now >= want || now == before || ctx.Err() != nil {
+			return // what did not come shows in the history
+		}
+		before = now
+		waiting, cancel := context.WithTimeout(ctx, patience)
+		err := l.recorder.Await(waiting, func(t Tally) bool { return count(t) >= want })
+		cancel()
+		if err == nil {
+			return
+		}
+	}
+}
+
+// Remove deletes the topics and groups of the load, once it has ended.
+func (l *Load) Remove(ctx context.Context) error {
+	client, err := l.client()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	l.recorder.Await(ctx, cond) // that it ran out of patience shows in the history
+	admin := kadm.NewClient(client)
+	var errs []error
+	deleted, err := admin.DeleteTopics(ctx, l.names.topics...)
+	errs = append(errs, err)
+	for _, topic := range deleted {
+		errs = append(errs, topic.Err)
+	}
+	groups, err := admin.DeleteGroups(ctx, l.names.pipe, l.names.readers, l.names.offsets)
+	errs = append(errs, err)
+	for _, group := range groups {
+		if !errors.Is(group.Err, kerr.GroupIDNotFound) { // not all workloads have groups
+			errs = append(errs, group.Err)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("delete the topics and groups of the load: %w", err)
+	}
+	return nil
 }
 
 // records counts those that are not control records.

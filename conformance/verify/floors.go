@@ -11,6 +11,7 @@ import (
 func figuresOf(h History) Figures {
 	f := Figures{Events: len(h), Faults: make(map[string]int), Recovery: longest(recoveries(h)), RecoveryOfEach: longest(recoveriesOfEach(h))}
 	ends := make(map[string]int) // 1: asked for, 2: known
+	transfers := make(map[string]bool)
 	for i := range h {
 		e := &h[i]
 		f.Took = max(f.Took, e.At)
@@ -35,6 +36,8 @@ func figuresOf(h History) Figures {
 			f.Positions++
 		case Grant:
 			f.Grants++
+		case Poll:
+			f.Polled++
 		case View:
 			if e.Source != "" {
 				f.Transformed++
@@ -42,11 +45,15 @@ func figuresOf(h History) Figures {
 		case Send:
 			if e.Txn != "" {
 				ends[e.Txn] = max(ends[e.Txn], 1)
+				transfers[e.Txn] = e.Account != ""
 			}
 		case Ended:
 			ends[e.Txn] = 2
 			if e.Commit {
 				f.Committed++
+				if transfers[e.Txn] {
+					f.Transfers++
+				}
 			} else {
 				f.Aborted++
 			}
@@ -68,6 +75,8 @@ func (f *Figures) mishap(what string) {
 		f.LateCopies++
 	case LostAnswer:
 		f.LostAnswers++
+	case Cut:
+		f.Cuts++
 	}
 }
 
@@ -95,6 +104,10 @@ func missed(h History, f Floors, got Figures) []string {
 	want("killed clients", got.ClientKills, f.ClientKills)
 	want("zombies", got.Zombies, f.Zombies)
 	want("late copies", got.LateCopies, f.LateCopies)
+	want("lost answers", got.LostAnswers, f.LostAnswers)
+	want("connections cut", got.Cuts, f.Cuts)
+	want("committed transfers", got.Transfers, f.Transfers)
+	want("records read in transactions", got.Polled, f.Polled)
 	for _, name := range slices.Sorted(maps.Keys(f.Faults)) {
 		want("times "+name, got.Faults[name], f.Faults[name])
 	}

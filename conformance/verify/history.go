@@ -29,6 +29,7 @@ const (
 	Ended     Kind = "ended"     // Txn was told to have ended
 	Unsure    Kind = "unsure"    // nothing is known of how Txn ended
 	Grant     Kind = "grant"     // a session was given ProducerID and Epoch
+	Poll      Kind = "poll"      // the client of Txn, which reads committed data, was given a record in it
 	Read      Kind = "read"      // a reader that follows the log was given a record
 	Loss      Kind = "loss"      // a client noticed by itself that data is gone
 	Watermark Kind = "watermark" // an answer named HighWatermark or LastStable; one that it did not name is -1
@@ -52,6 +53,7 @@ const (
 	ClientKill = "client-kill"
 	LateCopy   = "late-copy"   // of a request, which was answered
 	LostAnswer = "lost-answer" // to a request
+	Cut        = "cut"         // of a connection, in the middle of a request
 )
 
 // An Event is one thing that a client did or was told. Which fields count
@@ -67,6 +69,9 @@ type Event struct {
 	Offset    int64  `json:"offset,omitempty"`
 	Value     string `json:"value,omitempty"`  // unique in the history, but for reads of it
 	Source    string `json:"source,omitempty"` // the value that a pipeline made it from
+
+	Account string `json:"account,omitempty"` // of a Send that is half of a transfer: whose money it moves
+	Amount  int64  `json:"amount,omitempty"`  // and how much it gets; less than 0: it loses
 
 	Txn    string `json:"txn,omitempty"`   // one transaction, not the transactional id
 	Group  string `json:"group,omitempty"` // a consumer group

@@ -30,6 +30,7 @@ type Options struct {
 	Pace int                                                                  // 0: 1; how many times longer clients pause between what they do
 	Mishaps
 	Transactors int                       // transactional producers beyond the least
+	Workloads   []string                  // nil: append, etl, idem and churn, without those that poll in transactions or come and go
 	Shrinking   bool                      // topics too of which brokers drop records
 	Only        func(process string) bool // nil: all of a load's processes; at least one of each kind makes it whole
 }
@@ -40,6 +41,7 @@ type names struct {
 	plain        string // topic of the idempotent producers
 	transactions string // topic of the transactional producers
 	derived      string // topic made from transactions by the group pipe
+	bank         string // topic of the transfers
 	topics       []string
 	pipe         string // group
 	readers      string // group that reads plain and commits by itself
@@ -49,7 +51,7 @@ type names struct {
 func namesOf(name string) names {
 	n := names{
 		base:  name,
-		plain: name + "-plain", transactions: name + "-transactions", derived: name + "-derived",
+		plain: name + "-plain", transactions: name + "-transactions", derived: name + "-derived", bank: name + "-bank",
 		pipe: name + "-etl", readers: name + "-readers", offsets: name + "-offsets",
 	}
 	n.topics = []string{n.plain, n.transactions, n.derived}
@@ -109,10 +111,15 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 		o.Dial = new(net.Dialer).DialContext
 	}
 	l := &Load{options: o, recorder: r, names: namesOf(o.Name)}
+	if l.does(Bank) {
+		l.names.topics = append(l.names.topics, l.names.bank)
+	}
 	if err := l.createTopics(ctx, nil, l.names.topics...); err != nil {
 		return nil, err
 	}
-	r.Add(Event{Kind: Pipeline, Group: l.names.pipe, Topic: l.names.transactions, To: l.names.derived})
+	if l.does(ETL) {
+		r.Add(Event{Kind: Pipeline, Group: l.names.pipe, Topic: l.names.transactions, To: l.names.derived})
+	}
 	start := func(c *crew) context.Context {
 		inner, cancel := context.WithCancel(ctx)
 		c.cancel = cancel
@@ -122,27 +129,11 @@ func Start(ctx context.Context, r *Recorder, o Options) (*Load, error) {
 	l.followers.run(followers, l.watch)
 	l.followers.run(followers, func(ctx context.Context) error { return l.follow(ctx, "reader-committed", kgo.ReadCommitted()) })
 	l.followers.run(followers, func(ctx context.Context) error { return l.follow(ctx, "reader-all", kgo.ReadUncommitted()) })
-	run := func(c *crew, ctx context.Context, process string, work func(ctx context.Context, process string) error) {
-		if o.Only == nil || o.Only(process) {
-			c.run(ctx, func(ctx context.Context) error { return work(ctx, process) })
+	under := map[*crew]context.Context{&l.pipes: pipes, &l.writers: writers}
+	for _, p := range l.processes() {
+		if l.runs(p) {
+			p.crew.run(under[p.crew], func(ctx context.Context) error { return p.work(ctx, p.name) })
 		}
-	}
-	for i := range 2 {
-		run(&l.pipes, pipes, fmt.Sprintf("etl-%d", i), l.transform)
-		run(&l.pipes, pipes, fmt.Sprintf("member-%d", i), l.consume)
-	}
-	transact := func(partition int32, tv1, hasty bool) func(context.Context, string) error {
-		return func(ctx context.Context, id string) error {
-			return l.transactor(partition, id, tv1, hasty).run(ctx)
-		}
-	}
-	run(&l.writers, writers, "idempotent-0", func(ctx context.Context, process string) error { return l.produce(ctx, process, 0) })
-	run(&l.writers, writers, "idempotent-1", func(ctx context.Context, process string) error { return l.produce(ctx, process, 300) })
-	run(&l.writers, writers, "tv2-0", transact(0, false, false))
-	run(&l.writers, writers, "tv2-1", transact(1, false, true)) // gives up, and never knows
-	run(&l.writers, writers, "tv1-0", transact(2, true, false))
-	for i := range o.Transactors {
-		run(&l.writers, writers, fmt.Sprintf("tv2-%d", i+2), transact(noOffsets, false, false))
 	}
 	if o.Shrinking {
 		if err := l.startShrinking(ctx, writers); err != nil {
@@ -245,11 +236,17 @@ func (l *Load) sessions(ctx context.Context, process string, session func(name s
 
 // granted records the identity of a new session.
 func (l *Load) granted(ctx context.Context, client *kgo.Client, session string) error {
+	_, err := l.grantedEpoch(ctx, client, session)
+	return err
+}
+
+func (l *Load) grantedEpoch(ctx context.Context, client *kgo.Client, session string) (int16, error) {
+	asked := l.recorder.Now()
 	id, epoch, err := client.ProducerID(ctx)
 	if err == nil {
-		l.recorder.Add(Event{Kind: Grant, Process: session, ProducerID: id, Epoch: epoch})
+		l.recorder.Add(Event{Kind: Grant, Since: asked, Process: session, ProducerID: id, Epoch: epoch})
 	}
-	return err
+	return epoch, err
 }
 
 // send hands a record over and records what becomes of it. done is called once

@@ -79,17 +79,19 @@ func (l *Load) transformOnce(ctx context.Context, s *kgo.GroupTransactSession, s
 
 // consume reads as a member of a group that commits by itself.
 func (l *Load) consume(ctx context.Context, process string) error {
-	return l.sessions(ctx, process, func(name string, one *life) error {
-		client, err := kgo.NewClient(l.member(one, l.names.readers, l.names.plain)...)
-		if err != nil {
-			return err
-		}
-		one.adopt(client)
-		for one.ctx.Err() == nil {
-			l.consumeOnce(one.ctx, client, name)
-		}
-		return nil
-	})
+	return l.sessions(ctx, process, l.consumeSession)
+}
+
+func (l *Load) consumeSession(name string, one *life) error {
+	client, err := kgo.NewClient(l.member(one, l.names.readers, l.names.plain)...)
+	if err != nil {
+		return err
+	}
+	one.adopt(client)
+	for one.ctx.Err() == nil {
+		l.consumeOnce(one.ctx, client, name)
+	}
+	return nil
 }
 
 // consumeOnce reads a little and commits how far.

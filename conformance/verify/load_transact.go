@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,25 +18,43 @@ import (
 // its own, if it has one.
 type transactor struct {
 	*Load
-	id        string // also begins the names of its sessions
+	id        string // begins the names of its sessions
+	name      string // its transactional id
 	partition int32
 	position  int64
 	random    *rand.Rand
-	clients   []kgo.Opt     // of its clients
-	tv1       bool          // speaks the first transaction protocol only (before KIP-890)
-	hasty     bool          // gives up when a broker is away, and never knows
-	took      chan struct{} // closed when the next session has the id
+	tv1       bool                     // speaks the first transaction protocol only (before KIP-890)
+	hasty     bool                     // gives up when a broker is away, and never knows
+	polls     bool                     // its transactions read, too
+	aborting  bool                     // commits one in ten
+	owner     *owner                   // who has the id, if another instance takes it too
+	records   func(txn string) []Event // of a transaction
+	took      chan struct{}            // closed when the next session has the id
 }
 
 // noOffsets is the partition of a transactor that commits none.
 const noOffsets = -1
 
-func (l *Load) transactor(partition int32, id string, tv1, hasty bool) *transactor {
-	options := []kgo.Opt{kgo.TransactionalID(l.options.Name + "-" + id), kgo.TransactionTimeout(l.options.TransactionTimeout)}
-	if tv1 {
+// transact is the work of a transactor; set makes it a special one.
+func (l *Load) transact(set func(*transactor)) func(context.Context, string) error {
+	return func(ctx context.Context, id string) error {
+		t := &transactor{Load: l, id: id, name: l.options.Name + "-" + id, partition: noOffsets, random: l.random(id), took: make(chan struct{})}
+		t.records = t.several
+		set(t)
+		return t.run(ctx)
+	}
+}
+
+// clients are the options of its clients.
+func (t *transactor) clients(one *life) []kgo.Opt {
+	options := []kgo.Opt{kgo.TransactionalID(t.name), kgo.TransactionTimeout(t.options.TransactionTimeout)}
+	if t.tv1 {
 		options = append(options, kgo.MaxVersions(kversion.V3_8_0()))
 	}
-	return &transactor{Load: l, id: id, partition: partition, random: l.random(id), clients: options, tv1: tv1, hasty: hasty, took: make(chan struct{})}
+	if t.hasty {
+		options = append(options, kgo.Dialer(one.dial(t.options.Dial)))
+	}
+	return options
 }
 
 // run runs transactions one after the other. After a failure, and now and then
@@ -46,38 +63,79 @@ func (l *Load) transactor(partition int32, id string, tv1, hasty bool) *transact
 func (t *transactor) run(ctx context.Context) error {
 	return t.sessions(ctx, t.id, func(name string, one *life) error {
 		one.copies = !t.tv1 // which has no defence against them (KIP-890)
-		options := t.clients
-		if t.hasty {
-			options = append(slices.Clone(options), kgo.Dialer(one.dial(t.options.Dial)))
+		if t.owner != nil {
+			t.rest(one.ctx)
 		}
-		client, err := t.clientOf(one, options...)
+		client, err := t.clientOf(one, t.clients(one)...)
 		if err != nil {
 			return err
 		}
-		if t.granted(one.ctx, client, name) == nil {
-			close(t.took)
-			t.took = make(chan struct{})
-			n := 0
-			t.paced(one.ctx, 10*time.Millisecond, func() bool {
-				n++
-				return t.transaction(one, client, name, fmt.Sprintf("%s/%d", name, n))
-			})
+		var reader *kgo.Client
+		if t.polls {
+			if reader, err = t.reader(one); err != nil {
+				return err
+			}
+			defer reader.Close()
 		}
+		if !t.take(one, client, name) {
+			return nil
+		}
+		n := 0
+		t.paced(one.ctx, 10*time.Millisecond, func() bool {
+			n++
+			return t.transaction(one, client, reader, name, fmt.Sprintf("%s/%d", name, n))
+		})
 		return nil
 	})
 }
 
+// take takes the transactional id over, and says whether that was granted.
+func (t *transactor) take(one *life, client *kgo.Client, session string) bool {
+	epoch, err := t.grantedEpoch(one.ctx, client, session)
+	if err != nil {
+		return false
+	}
+	if t.owner != nil {
+		if lost := t.owner.takeover(session, epoch); lost != "" {
+			t.recorder.Add(Event{Kind: Zombie, Process: lost})
+		}
+	}
+	close(t.took)
+	t.took = make(chan struct{})
+	return true
+}
+
+// several are up to six records for any partitions.
+func (t *transactor) several(txn string) []Event {
+	all := make([]Event, 1+t.random.IntN(6))
+	for i := range all {
+		all[i] = Event{Topic: t.names.transactions, Partition: t.random.Int32N(partitionsOfTopic), Value: fmt.Sprintf("%s#%d", txn, i), Txn: txn}
+	}
+	return all
+}
+
+// choose draws how a transaction ends: below 5 it is aborted with records in flight,
+// below 12 left open, below 30 aborted, else committed.
+func (t *transactor) choose() int {
+	if t.aborting {
+		return t.random.IntN(33)
+	}
+	return t.random.IntN(100)
+}
+
 // transaction writes a few records to several partitions, and offsets, and ends
 // the transaction, or leaves it. It says whether the client is good for another.
-func (t *transactor) transaction(one *life, client *kgo.Client, session, txn string) bool {
+func (t *transactor) transaction(one *life, client, reader *kgo.Client, session, txn string) bool {
 	ctx := one.ctx
 	if err := client.BeginTransaction(); err != nil {
 		return false
 	}
-	choice, offsets, count := t.random.IntN(100), t.random.IntN(2) == 0 && t.partition != noOffsets, 1+t.random.IntN(6)
-	results := make(chan error, count)
-	for i := range count {
-		e := Event{Topic: t.names.transactions, Partition: t.random.Int32N(partitionsOfTopic), Value: fmt.Sprintf("%s#%d", txn, i), Txn: txn}
+	choice, offsets, records := t.choose(), t.random.IntN(2) == 0 && t.partition != noOffsets, t.records(txn)
+	results := make(chan error, len(records))
+	if reader != nil && t.random.IntN(2) == 0 {
+		t.poll(ctx, reader, session, txn)
+	}
+	for _, e := range records {
 		t.send(ctx, client, session, e, func(err error) { results <- err })
 	}
 	if choice < 5 {
@@ -85,8 +143,11 @@ func (t *transactor) transaction(one *life, client *kgo.Client, session, txn str
 		return client.AbortBufferedRecords(ctx) == nil && t.end(ctx, client, session, txn, kgo.TryAbort)
 	}
 	var failed error
-	for range count {
+	for range records {
 		failed = errors.Join(failed, <-results)
+	}
+	if reader != nil {
+		t.poll(ctx, reader, session, txn)
 	}
 	if offsets && failed == nil {
 		failed = t.include(ctx, client, session, txn)
@@ -132,7 +193,7 @@ func (t *transactor) stop(one *life, client *kgo.Client, session, txn string) {
 		ctx, cancel := context.WithTimeout(ctx, zombieTime)
 		defer cancel()
 		on := 1
-		if one.chance(2) {
+		if one.chance(0.5) {
 			record.Value = txn + "#zombie"
 			t.send(ctx, client, session, record, func(err error) { sent <- err })
 			on++
@@ -153,7 +214,7 @@ func (t *transactor) stop(one *life, client *kgo.Client, session, txn string) {
 func (t *transactor) insist(ctx context.Context, client *kgo.Client, session, txn string, id int64, epoch int16) {
 	t.recorder.Add(Event{Kind: End, Process: session, Txn: txn, Commit: true})
 	end := kmsg.NewPtrEndTxnRequest()
-	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = t.options.Name+"-"+t.id, id, epoch, true
+	end.TransactionalID, end.ProducerID, end.ProducerEpoch, end.Commit = t.name, id, epoch, true
 	var err error
 	t.eventually(ctx, zombieTime, func(ctx context.Context) bool {
 		var resp *kmsg.EndTxnResponse
@@ -175,7 +236,7 @@ func (t *transactor) include(ctx context.Context, client *kgo.Client, session, t
 	t.position++
 	t.recorder.Add(Event{Kind: Include, Process: session, Txn: txn, Group: t.names.offsets, Topic: t.names.plain, Partition: t.partition, Offset: t.position})
 	if add := kmsg.NewPtrAddOffsetsToTxnRequest(); t.tv1 {
-		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = t.options.Name+"-"+t.id, id, epoch, t.names.offsets
+		add.TransactionalID, add.ProducerID, add.ProducerEpoch, add.Group = t.name, id, epoch, t.names.offsets
 		resp, err := add.RequestWith(ctx, client)
 		if err != nil {
 			return err
@@ -185,7 +246,7 @@ func (t *transactor) include(ctx context.Context, client *kgo.Client, session, t
 		}
 	}
 	commit := kmsg.NewPtrTxnOffsetCommitRequest()
-	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group, commit.Generation = t.options.Name+"-"+t.id, id, epoch, t.names.offsets, -1
+	commit.TransactionalID, commit.ProducerID, commit.ProducerEpoch, commit.Group, commit.Generation = t.name, id, epoch, t.names.offsets, -1
 	topic, partition := kmsg.NewTxnOffsetCommitRequestTopic(), kmsg.NewTxnOffsetCommitRequestTopicPartition()
 	partition.Partition, partition.Offset = t.partition, t.position
 	topic.Topic, topic.Partitions = t.names.plain, append(topic.Partitions, partition)

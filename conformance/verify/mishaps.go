@@ -18,9 +18,10 @@ import (
 // one is zero, it does not happen.
 type Mishaps struct {
 	Lifetime time.Duration // of a client, about, until it is killed; members of groups live longer
-	Zombies  int           // of so many transactions one is stopped until another client has taken over, and then goes on
-	Copies   int           // of so many requests of a producer one arrives a second time, later and by another connection
-	Lost     int           // of so many the answer is lost, and the connection with it
+	Zombies  float64       // share of the transactions that are stopped until another client has taken over, and then go on
+	Late     float64       // share of a producer's requests that arrive a second time, later and by another connection
+	Lost     float64       // share of them whose answer is lost, and the connection with it
+	Cut      float64       // share of them that arrive in part only, because the connection is cut
 }
 
 // How late copies and zombies come.
@@ -188,16 +189,16 @@ func (one *life) dial(through func(context.Context, string, string) (net.Conn, e
 func (l *Load) Calm() { l.calm.Store(true) }
 
 // mishap is chance, until the load is calm.
-func (one *life) mishap(n int) bool { return !one.load.calm.Load() && one.chance(n) }
+func (one *life) mishap(share float64) bool { return !one.load.calm.Load() && one.chance(share) }
 
-// one in n; never where n is 0.
-func (one *life) chance(n int) bool {
-	if n == 0 {
+// chance is true in a share of all cases; where that is 0 it draws nothing.
+func (one *life) chance(share float64) bool {
+	if share == 0 {
 		return false
 	}
 	one.mu.Lock()
 	defer one.mu.Unlock()
-	return one.random.IntN(n) == 0
+	return float64(one.random.Uint32()) < share*(1<<32)
 }
 
 func (one *life) upTo(d time.Duration) time.Duration {
@@ -222,12 +223,20 @@ var keyed = []uint16{0, 24, 25, 26, 28}
 // Write is given one whole request by franz-go.
 func (w *wire) Write(b []byte) (int, error) {
 	w.life.awake()
-	n, err := w.Conn.Write(b)
-	if err != nil || len(b) < 8 || int(binary.BigEndian.Uint32(b)) != len(b)-4 || !slices.Contains(keyed, binary.BigEndian.Uint16(b[4:])) {
-		return n, err
+	if len(b) < 8 || int(binary.BigEndian.Uint32(b)) != len(b)-4 || !slices.Contains(keyed, binary.BigEndian.Uint16(b[4:])) {
+		return w.Conn.Write(b)
 	}
 	m := w.life.load.options.Mishaps
-	if w.life.copies && w.life.mishap(m.Copies) {
+	if w.life.mishap(m.Cut) {
+		w.life.load.recorder.Add(Event{Kind: Mishap, Value: Cut})
+		n, err := w.Conn.Write(b[:len(b)/2])
+		return n, errors.Join(io.ErrClosedPipe, err, w.Conn.Close())
+	}
+	n, err := w.Conn.Write(b)
+	if err != nil {
+		return n, err
+	}
+	if w.life.copies && w.life.mishap(m.Late) {
 		w.life.load.copyLater(w, slices.Clone(b), w.life.upTo(copyWithin))
 	}
 	if w.life.mishap(m.Lost) {

@@ -102,7 +102,7 @@ func (s *server) want(t *testing.T, keys ...uint16) {
 
 func TestProducersRequestsComeAgain(t *testing.T) {
 	s := newServer(t)
-	one, c := lived(t, s, Mishaps{Copies: 1})
+	one, c := lived(t, s, Mishaps{Late: 1})
 	write(t, c, frame(3)) // Metadata is no producer's
 	write(t, c, frame(26))
 	s.want(t, 3, 26, 26)

@@ -96,7 +96,7 @@ func (p plan) String() string {
 }
 
 // busy is much to happen to clients.
-var busy = verify.Mishaps{Lifetime: 4 * time.Second, Zombies: 10, Copies: 20, Lost: 30}
+var busy = verify.Mishaps{Lifetime: 4 * time.Second, Zombies: 1.0 / 10, Late: 1.0 / 20, Lost: 1.0 / 30}
 
 // planOf makes the plan of a seed.
 func planOf(seed uint64) plan {
