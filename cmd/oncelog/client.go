@@ -61,6 +61,7 @@ func (c *clientFlags) options() ([]kgo.Opt, error) {
 		kgo.RetryTimeout(c.timeout),
 		kgo.RecordDeliveryTimeout(c.timeout),
 		kgo.DialTimeout(min(c.timeout, 5*time.Second)),
+		kgo.RequestTimeoutOverhead(max(c.timeout/4, 100*time.Millisecond)), // then another broker is asked
 	}
 	secure, err := c.tlsConfig()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -132,6 +133,10 @@ func (s *clusterStatus) addQuorum(state kmsg.DescribeQuorumResponseTopicPartitio
 	}
 }
 
+// statusPatience is how long status waits for a broker before it asks another:
+// one that was stopped still takes connections.
+const statusPatience = time.Second
+
 func (a *app) clusterStatus() *cobra.Command {
 	return &cobra.Command{
 		Use: "status", Short: "Show brokers, who leads the metadata and who is behind, and partitions without a leader or with replicas behind", Args: exactly(),
@@ -142,7 +147,7 @@ func (a *app) clusterStatus() *cobra.Command {
 					return err
 				}
 				return a.printStatus(status)
-			})
+			}, kgo.RequestTimeoutOverhead(statusPatience))
 		},
 	}
 }

@@ -67,8 +67,8 @@ It takes replicas of new topics; those of others it is given by kafka-reassign-p
 }
 
 // withClient runs do with a client, in the time that --timeout gives.
-func (a *app) withClient(ctx context.Context, do func(context.Context, *kgo.Client) error) error {
-	client, err := a.dial(ctx)
+func (a *app) withClient(ctx context.Context, do func(context.Context, *kgo.Client) error, extra ...kgo.Opt) error {
+	client, err := a.dial(ctx, extra...)
 	if err != nil {
 		return err
 	}
