@@ -9,25 +9,26 @@ import (
 
 // An Event is one request, as far as rules look at it.
 type Event struct {
-	Key, Version    int16
-	Conn            int64  // the client's connection, counted by whoever serves it
-	Node            int32  // the broker that it goes to; -1 is not known yet
-	ClientID        string // "" for none
-	Groups          []string
-	TransactionalID string
-	ProducerID      int64 // -1 for none
-	ProducerEpoch   int16
-	Parts           []Part
+	Key             int16    `json:"key"`
+	Version         int16    `json:"version"`
+	Conn            int64    `json:"connection"` // the client's, counted by whoever serves it
+	Node            int32    `json:"node"`       // the broker that it goes to; -1 is not known yet
+	ClientID        string   `json:"client"`     // "" for none
+	Groups          []string `json:"groups,omitempty"`
+	TransactionalID string   `json:"txid,omitempty"`
+	ProducerID      int64    `json:"pid"` // -1 for none
+	ProducerEpoch   int16    `json:"epoch"`
+	Parts           []Part   `json:"parts,omitempty"`
 }
 
 // A Part is one topic, or partition of it, that a request names.
 type Part struct {
-	Topic     string
-	Partition int32 // -1: the topic as a whole
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"` // -1: the topic as a whole
 	// Of the record batch that a Produce has for it; -1 for none.
-	ProducerID    int64
-	ProducerEpoch int16
-	Sequence      int32
+	ProducerID    int64 `json:"pid"`
+	ProducerEpoch int16 `json:"epoch"`
+	Sequence      int32 `json:"seq"`
 }
 
 // API is the name of what is asked.

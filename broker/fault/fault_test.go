@@ -81,6 +81,21 @@ func TestAWrongRuleIsToldWhatIsWanted(t *testing.T) {
 	}
 }
 
+func TestAMatchIsReadAlone(t *testing.T) {
+	m, err := ParseMatch("api=Produce topic=orders")
+	if err != nil || !m.Matches(&Event{Key: 0, Parts: []Part{{Topic: "orders"}}}) || m.Matches(&Event{Key: 0, Parts: []Part{{Topic: "bills"}}}) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, err = ParseMatch(""); err != nil || !m.Matches(&Event{Key: 3}) {
+		t.Errorf("of nothing: %+v, %v", m, err)
+	}
+	for line, want := range map[string]string{"nth=2": `key "nth", want one of api`, "drop": "want key=value", "topic=": "want a name"} {
+		if _, err := ParseMatch(line); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q in it", line, err, want)
+		}
+	}
+}
+
 func TestAFileIsLinesOrJSON(t *testing.T) {
 	lines := "# two rules\n\n drop api=Produce nth=2\r\nerror code=NOT_COORDINATOR group=g\n"
 	objects := `[{"act": "drop", "api": "Produce", "nth": 2}, {"act": "error", "code": "NOT_COORDINATOR", "group": "g"}]`

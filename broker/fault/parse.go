@@ -23,40 +23,79 @@ var errValue = errors.New("no such value")
 // Parse reads a rule from one line: an act, then key=value in any order. A value
 // with spaces stands in double quotes.
 func Parse(line string) (Rule, error) {
-	if len(line) > MaxRule {
-		return Rule{}, fmt.Errorf("a rule of %d bytes, want at most %d", len(line), MaxRule)
-	}
-	if !utf8.ValidString(line) {
-		return Rule{}, errors.New("a rule that is not UTF-8")
+	if err := checkLine(line); err != nil {
+		return Rule{}, err
 	}
 	act, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
-	var pairs [][2]string
+	pairs, err := pairsOf(rest)
+	if err != nil {
+		return Rule{}, err
+	}
+	return build(act, pairs)
+}
+
+// ParseMatch reads only what events must be like, such as "api=Produce topic=orders".
+func ParseMatch(line string) (Match, error) {
+	if err := checkLine(line); err != nil {
+		return Match{}, err
+	}
+	pairs, err := pairsOf(line)
+	if err != nil {
+		return Match{}, err
+	}
+	for _, p := range pairs {
+		if !slices.Contains(matching, p[0]) {
+			return Match{}, fmt.Errorf("key %q, want one of %s", shorten(p[0]), strings.Join(matching, ", "))
+		}
+	}
+	r, err := build(string(Drop), pairs)
+	return r.Match, err
+}
+
+func checkLine(line string) error {
+	if len(line) > MaxRule {
+		return fmt.Errorf("a rule of %d bytes, want at most %d", len(line), MaxRule)
+	}
+	if !utf8.ValidString(line) {
+		return errors.New("a rule that is not UTF-8")
+	}
+	return nil
+}
+
+// pairsOf cuts a line into its keys and values.
+func pairsOf(rest string) (pairs [][2]string, err error) {
 	for rest = strings.TrimSpace(rest); rest != ""; rest = strings.TrimSpace(rest) {
 		name, value, found := strings.Cut(rest, "=")
 		if !found || strings.ContainsAny(name, " \t\"") {
-			return Rule{}, fmt.Errorf("%q in a rule, want key=value", shorten(rest))
+			return nil, fmt.Errorf("%q in a rule, want key=value", shorten(rest))
 		}
-		if strings.HasPrefix(value, `"`) {
-			quoted, err := strconv.QuotedPrefix(value)
-			if err != nil {
-				return Rule{}, fmt.Errorf("%s=%s: the quote does not end", name, shorten(value))
-			}
-			rest = value[len(quoted):]
-			if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-				return Rule{}, fmt.Errorf("%s=%s is followed by %q, want a space", name, quoted, shorten(rest))
-			}
-			value, err = strconv.Unquote(quoted)
-			if err != nil {
-				return Rule{}, fmt.Errorf("%s=%s: %w", name, shorten(quoted), err)
-			}
-		} else if end := strings.IndexAny(value, " \t"); end >= 0 {
-			value, rest = value[:end], value[end:]
-		} else {
-			rest = ""
+		if value, rest, err = valueOf(value); err != nil {
+			return nil, fmt.Errorf("%s=%w", name, err)
 		}
 		pairs = append(pairs, [2]string{name, value})
 	}
-	return build(act, pairs)
+	return pairs, nil
+}
+
+// valueOf cuts a value, which may be quoted, off what follows it.
+func valueOf(s string) (value, rest string, err error) {
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexAny(s, " \t")
+		if end < 0 {
+			end = len(s)
+		}
+		return s[:end], s[end:], nil
+	}
+	quoted, err := strconv.QuotedPrefix(s)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: the quote does not end, or holds what is no character", shorten(s))
+	}
+	rest = s[len(quoted):]
+	if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
+		return "", "", fmt.Errorf("%s is followed by %q, want a space", shorten(quoted), shorten(rest))
+	}
+	value, err = strconv.Unquote(quoted)
+	return value, rest, err
 }
 
 // ParseFile reads rules: one a line, with empty lines and those that begin with #

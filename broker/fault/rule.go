@@ -116,6 +116,9 @@ type key struct {
 	get      func(r *Rule) string
 }
 
+// matching are the keys that say which events.
+var matching = []string{"api", "client", "topic", "partition", "group", "txid", "pid", "seq", "node"}
+
 var keys = [...]key{
 	{"api", true, "names of APIs such as Produce,EndTxn", (*Rule).setAPIs, (*Rule).apis},
 	textKey("client", func(r *Rule) *string { return &r.Match.Client }),

@@ -58,6 +58,7 @@ type Hit struct {
 	RuleID  string    `json:"rule"`
 	Rule    Rule      `json:"-"`
 	Act     Act       `json:"act"`
+	API     string    `json:"api"`
 	Matched int64     `json:"matched"` // which of the events that the rule matched, from 1
 	Event   Event     `json:"event"`
 	Outcome string    `json:"outcome"` // what came of it, once it is done
@@ -179,7 +180,7 @@ func (s *Set) Decide(e Event) *Hit {
 		r.Matched++
 		if r.due(&e) && hit == nil {
 			s.serial++
-			hit = &Hit{N: s.serial, At: time.Now(), RuleID: r.ID, Rule: r.Rule, Act: r.Rule.Act, Matched: r.Matched, Event: told, set: s}
+			hit = &Hit{N: s.serial, At: time.Now(), RuleID: r.ID, Rule: r.Rule, Act: r.Rule.Act, API: e.API(), Matched: r.Matched, Event: told, set: s}
 		}
 	}
 	return hit
