@@ -125,12 +125,13 @@ type client struct {
 	leader     bool
 	members    []string // as the leader was told
 	skip       bool
+	kind, name *string // protocol type and protocol, as a sync tells them; nil: none
 }
 
 func (w *world) client() *client {
 	return &client{
 		w: w, version: 9, group: "g", generation: -1, topic: "orders", protocols: []string{"range"},
-		session: 10 * time.Second, rebalance: 30 * time.Second,
+		session: 10 * time.Second, rebalance: 30 * time.Second, kind: new("consumer"), name: new("range"),
 	}
 }
 
@@ -197,6 +198,7 @@ func (c *client) joinOnce() *kerr.Error {
 	}
 	if resp.ErrorCode == 0 {
 		c.generation, c.leader, c.skip = resp.Generation, resp.LeaderID == c.id, resp.SkipAssignment
+		c.name = resp.Protocol
 		c.members = nil
 		for _, m := range resp.Members {
 			c.members = append(c.members, m.MemberID)
@@ -209,6 +211,7 @@ func (c *client) joinOnce() *kerr.Error {
 func (c *client) sync() (assignment string, err *kerr.Error) {
 	req := kmsg.NewPtrSyncGroupRequest()
 	req.Version, req.Group, req.MemberID, req.InstanceID, req.Generation = 5, c.group, c.id, c.instance, c.generation
+	req.ProtocolType, req.Protocol = c.kind, c.name
 	if c.leader && !c.skip {
 		for _, id := range c.members {
 			a := kmsg.NewSyncGroupRequestGroupAssignment()

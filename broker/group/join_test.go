@@ -75,6 +75,31 @@ func TestJoinRefusals(t *testing.T) {
 	})
 }
 
+// From version 5 on a sync says which protocol its member means (KIP-559).
+func TestSyncNamesItsProtocol(t *testing.T) {
+	bubble(t, Config{}, func(w *world) {
+		c := w.client()
+		want(t, "join", c.join(), nil)
+		kind, name := c.kind, c.name
+		for _, tc := range []struct {
+			what       string
+			kind, name *string
+		}{
+			{"no protocol type", nil, name},
+			{"no protocol", kind, nil},
+			{"another protocol type", new("connect"), name},
+			{"another protocol", kind, new("sticky")},
+		} {
+			c.kind, c.name = tc.kind, tc.name
+			_, err := c.sync()
+			want(t, tc.what, err, kerr.InconsistentGroupProtocol)
+		}
+		c.kind, c.name = kind, name
+		_, err := c.sync()
+		want(t, "what it joined with", err, nil)
+	})
+}
+
 func TestOldVersionsJoinAtOnce(t *testing.T) {
 	bubble(t, Config{InitialRebalanceDelay: -1}, func(w *world) {
 		c := w.client()

@@ -3,6 +3,7 @@ package group
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 
@@ -106,7 +107,11 @@ func (c *Coordinator) SyncGroup(ctx context.Context, req *kmsg.SyncGroupRequest,
 }
 
 func (c *Coordinator) sync(ctx context.Context, req *kmsg.SyncGroupRequest) (none kmsg.SyncGroupResponse, err error) {
-	if req.Group == "" {
+	switch {
+	case req.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil):
+		// KIP-559; SyncGroupRequest.areMandatoryProtocolTypeAndNamePresent.
+		return none, fmt.Errorf("version %d names no protocol type or no protocol: %w", req.Version, kerr.InconsistentGroupProtocol)
+	case req.Group == "":
 		return none, kerr.InvalidGroupID
 	}
 	s, err := c.of(req.Group)
