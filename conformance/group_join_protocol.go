@@ -20,7 +20,7 @@ var groupJoinProtocol = Case{
 		t.mustCode("JoinGroup", second.ErrorCode, codeNone)
 		t.equal("protocol told to both", text(first.Protocol)+" "+text(second.Protocol), "roundrobin roundrobin")
 		for _, m := range append(first.Members, second.Members...) {
-			t.equal("metadata told to the leader", string(m.ProtocolMetadata), string(subscription("roundrobin")))
+			t.equal("metadata told to the leader", string(m.ProtocolMetadata), string(subscription("roundrobin", nil)))
 		}
 		b.generation = second.Generation
 		t.code("LeaveGroup", a.leave(), codeNone)

@@ -61,6 +61,7 @@ const (
 	codeInvalidSessionTimeout   int16 = 26
 	codeRebalanceInProgress     int16 = 27
 	codeInvalidTimestamp        int16 = 32
+	codeIllegalSaslState        int16 = 34
 	codeUnsupportedVersion      int16 = 35
 	codeTopicExists             int16 = 36
 	codeInvalidPartitions       int16 = 37
@@ -88,6 +89,7 @@ const (
 	codeFencedInstanceID        int16 = 82
 	codeElectionNotNeeded       int16 = 84
 	codeNoReassignment          int16 = 85
+	codeGroupSubscribed         int16 = 86
 	codeInvalidRecord           int16 = 87
 	codeUnstableOffsetCommit    int16 = 88
 	codeProducerFenced          int16 = 90

@@ -18,6 +18,7 @@ type member struct {
 	id         string
 	instance   *string
 	generation int32
+	topics     []string // that it subscribes to
 	c          *conn
 }
 
@@ -57,15 +58,16 @@ func (m *member) joinRequest(version int16) *kmsg.JoinGroupRequest {
 	req.ProtocolType = "consumer"
 	for _, name := range []string{"range", "roundrobin"} {
 		p := kmsg.NewJoinGroupRequestProtocol()
-		p.Name, p.Metadata = name, subscription(name)
+		p.Name, p.Metadata = name, subscription(name, m.topics)
 		req.Protocols = append(req.Protocols, p)
 	}
 	return req
 }
 
 // subscription is a member's metadata as consumers write it: Kafka reads it.
-func subscription(note string) []byte {
+func subscription(note string, topics []string) []byte {
 	m := kmsg.NewConsumerMemberMetadata()
+	m.Topics = topics
 	m.UserData = []byte(note)
 	return m.AppendTo(nil)
 }
@@ -87,12 +89,21 @@ func (m *member) identify() *member {
 	return m
 }
 
-// startJoin sends a JoinGroup and returns what waits for its answer.
+// startJoin sends a JoinGroup and returns what waits for its answer. A
+// coordinator that is still loading is asked again.
 func (m *member) startJoin() (joined func() *kmsg.JoinGroupResponse) {
 	answer := send[*kmsg.JoinGroupResponse](m.t, m.c, m.joinRequest(-1))
 	return func() *kmsg.JoinGroupResponse {
-		resp := answer()
-		m.t.mustCode("JoinGroup "+m.id, resp.ErrorCode, codeNone)
+		var resp *kmsg.JoinGroupResponse
+		code := m.t.settle("JoinGroup", isCoordinatorMoving, func() int16 {
+			if resp == nil {
+				resp = answer()
+			} else {
+				resp = askOn[*kmsg.JoinGroupResponse](m.t, m.c, m.joinRequest(-1))
+			}
+			return resp.ErrorCode
+		})
+		m.t.mustCode("JoinGroup "+m.id, code, codeNone)
 		m.id, m.generation = resp.MemberID, resp.Generation
 		return resp
 	}

@@ -1,0 +1,26 @@
+package conformance
+
+var txnVerifyEnded = Case{
+	ID:          "txn/verify/8",
+	Title:       "first protocol: a late produce of a transaction that has ended opens no other that would hang",
+	Requirement: "KIP-890 part 1, KAFKA-14884",
+	Level:       Must,
+	Needs:       append(tv1(), api(keyProduce, 11)),
+	Run: func(t *T) {
+		for _, commit := range []bool{true, false} {
+			log, p := t.oneLog(), t.transactional(1)
+			p.begin(log).append(log, 1)
+			p.endSettled(commit, log)
+			for _, version := range []int16{7, 11} {
+				late := t.produce(log, call{version: at(version), txid: p.txid}, p.batch(1, 1))
+				// Which of the two depends on who else is verified at the moment.
+				t.code("late produce with the next sequence", late.ErrorCode, codeInvalidTxnState, codeTransactionAbortable)
+			}
+			t.equal("high watermark", t.highWatermark(log), 2)
+			t.equal("last stable offset", t.lastStable(log), 2)
+			p.begin(log).append(log, 1)
+			p.endSettled(true, log)
+			t.equal("last stable offset after the next transaction", t.lastStable(log), 4)
+		}
+	},
+}
