@@ -53,7 +53,10 @@ nothing says that anything was tried.`,
 
 // A verdictReport is a verdict for programs. Durations are in milliseconds.
 type verdictReport struct {
-	Seed       uint64           `json:"seed,omitempty"`
+	Seed uint64 `json:"seed,omitempty"`
+	// TransactionVersion is the finalized level of that feature, where brokers were asked.
+	TransactionVersion *int16 `json:"transaction_version,omitempty"`
+
 	Verdict    string           `json:"verdict"` // passed, failed or inconclusive
 	Anomalies  map[string]int   `json:"anomalies"`
 	Found      []verify.Anomaly `json:"found"`   // the first of each
@@ -116,8 +119,19 @@ func (a *app) verdict(v verify.Verdict, more func(*verdictReport)) error {
 	return nil
 }
 
+// meaning says what a transaction.version means for requests that come late.
+func meaning(level int16) string {
+	if level >= 2 {
+		return ", every transaction has an epoch of its own: what comes late is refused (KIP-890)"
+	}
+	return ", the transactions of a producer share an epoch: what comes late acts on the next one (KIP-890)"
+}
+
 func (a *app) printVerdict(r verdictReport) {
 	f := r.Figures
+	if v := r.TransactionVersion; v != nil {
+		fmt.Fprintf(a.out, "target     transaction.version %d%s\n", *v, meaning(*v))
+	}
 	fmt.Fprintf(a.out, "done       %v, %d events, %d rounds\n", f.Took.Round(time.Second), f.Events, f.Rounds)
 	fmt.Fprintf(a.out, "records    %d acknowledged, %d given up, %d read while following, %d through the pipeline\n", f.Acked, f.Failed, f.Read, f.Transformed)
 	fmt.Fprintf(a.out, "txns       %d committed, %d aborted, %d of which nobody was told\n", f.Committed, f.Aborted, f.Unsure)

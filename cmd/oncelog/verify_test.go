@@ -141,7 +141,8 @@ func TestVerifyRun(t *testing.T) {
 		}
 	}
 	f := report.Figures
-	if code != exitOK || report.Verdict != "passed" || report.Seed == 0 || report.History != history || f.Transfers == 0 || f.Polled == 0 || f.LateCopies == 0 || f.Zombies == 0 {
+	if code != exitOK || report.Verdict != "passed" || report.Seed == 0 || report.History != history || f.Transfers == 0 || f.Polled == 0 || f.LateCopies == 0 || f.Zombies == 0 ||
+		report.TransactionVersion == nil || *report.TransactionVersion != 2 {
 		t.Errorf("exit %d, %+v\n%s", code, report, errOut)
 	}
 	if code, again, errOut := execute(t, "", "verify", "check", history, "--view", page); code != exitOK || !strings.Contains(again, "anomalies  0") || !strings.Contains(errOut, "draws group") {
@@ -170,5 +171,33 @@ func TestVerifyRunRefuses(t *testing.T) {
 		if code, _, errOut := execute(t, "", append([]string{"verify", "run"}, c.args...)...); code != c.code || !strings.Contains(errOut, c.want) {
 			t.Errorf("%v: exit %d, %s; want %d and %q", c.args, code, errOut, c.code, c.want)
 		}
+	}
+}
+
+// The histories of docs/verify.md are judged as it says.
+func TestHistoriesOfTheManual(t *testing.T) {
+	manual, err := os.ReadFile(filepath.Join("..", "..", "docs", "verify.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, judged := filepath.Join(t.TempDir(), "h.jsonl"), 0
+	for _, block := range strings.Split(string(manual), "```jsonl ")[1:] {
+		want, history, _ := strings.Cut(block, "\n")
+		history, _, _ = strings.Cut(history, "```")
+		if err := os.WriteFile(name, []byte(history), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		code, out, errOut := execute(t, "", "verify", "check", name, "-o", "json")
+		var report verdictReport
+		if err := json.Unmarshal([]byte(out), &report); err != nil {
+			t.Fatalf("%s: exit %d, %v, %s", want, code, err, errOut)
+		}
+		if passed := want == "passed"; passed != (code == exitOK) || !passed && (code != exitFailed || len(report.Anomalies) != 1 || report.Anomalies[want] != 1) {
+			t.Errorf("want %s: exit %d, %s", want, code, out)
+		}
+		judged++
+	}
+	if judged != 2 {
+		t.Errorf("judged %d histories, want 2", judged)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/oncelog/oncelog/conformance"
 	"github.com/oncelog/oncelog/conformance/verify"
@@ -126,6 +128,10 @@ func (a *app) verifyBroker(ctx context.Context, f *runFlags) error {
 	if err := reach(ctx, f.brokers); err != nil {
 		return err
 	}
+	level, err := transactionVersion(ctx, f.brokers)
+	if err != nil {
+		return err
+	}
 	recorder := verify.NewRecorder()
 	rounds, err := f.run(ctx, recorder, say)
 	history := recorder.History()
@@ -148,7 +154,7 @@ func (a *app) verifyBroker(ctx context.Context, f *runFlags) error {
 	if f.view != "" {
 		err = errors.Join(err, writeView(f.view, history, say))
 	}
-	return errors.Join(err, a.verdict(verdict, func(r *verdictReport) { r.Seed, r.History = f.seed, f.history }))
+	return errors.Join(err, a.verdict(verdict, func(r *verdictReport) { r.Seed, r.History, r.TransactionVersion = f.seed, f.history, &level }))
 }
 
 // run lets the clients work, and leaves nothing of theirs on the brokers.
@@ -203,6 +209,28 @@ func reach(ctx context.Context, brokers []string) error {
 		failures = append(failures, err)
 	}
 	return errors.Join(failures...)
+}
+
+// transactionVersion asks for the finalized level of transaction.version: from 2 on
+// every transaction has an epoch of its own (KIP-890). 0: the brokers name none.
+func transactionVersion(ctx context.Context, brokers []string) (int16, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.RetryTimeout(dialTime))
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	request := kmsg.NewPtrApiVersionsRequest()
+	request.ClientSoftwareName, request.ClientSoftwareVersion = "oncelog", "verify"
+	resp, err := request.RequestWith(ctx, client)
+	if err != nil {
+		return 0, fmt.Errorf("ask for the features of %s: %w", strings.Join(brokers, ","), err)
+	}
+	for _, feature := range resp.FinalizedFeatures {
+		if feature.Name == "transaction.version" {
+			return feature.MaxVersionLevel, nil
+		}
+	}
+	return 0, nil
 }
 
 // historyName makes a file for a history that shows something.

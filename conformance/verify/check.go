@@ -100,6 +100,8 @@ type index struct {
 	where   map[string][]int     // the same by value
 	view    map[string][]int     // the committed view by value
 	shown   map[partition][]int  // the committed view by offset
+	late    map[string][]int     // late copies of EndTxn by session
+	markers bool                 // the log has control records
 	ends    map[partition]*Event // the answer that named the highest high watermark
 }
 
@@ -113,6 +115,10 @@ type transaction struct {
 	outcome  bool
 }
 
+// markersHidden says that the log was read by a client that shows no control records:
+// there are transactions, and none of their markers.
+func (x *index) markersHidden() bool { return len(x.names) > 0 && !x.markers }
+
 // told says that the client knows of the outcome.
 func (t *transaction) told(commit bool) bool { return t.ended >= 0 && t.outcome == commit }
 
@@ -124,7 +130,7 @@ func newIndex(h History) *index {
 	x := &index{
 		history: h, sent: map[string]int{}, acked: map[string]int{}, txns: map[string]*transaction{},
 		log: map[partition][]int{}, at: map[place]int{}, where: map[string][]int{},
-		view: map[string][]int{}, shown: map[partition][]int{}, ends: map[partition]*Event{},
+		view: map[string][]int{}, shown: map[partition][]int{}, late: map[string][]int{}, ends: map[partition]*Event{},
 	}
 	for i := range h {
 		e := &h[i]
@@ -136,12 +142,17 @@ func newIndex(h History) *index {
 		case Log:
 			x.log[e.partition()] = append(x.log[e.partition()], i)
 			x.at[e.place()] = i
+			x.markers = x.markers || e.Control
 			if !e.Control {
 				x.where[e.Value] = append(x.where[e.Value], i)
 			}
 		case View:
 			x.shown[e.partition()] = append(x.shown[e.partition()], i)
 			x.view[e.Value] = append(x.view[e.Value], i)
+		case Mishap:
+			if e.Value == LateCopy && e.Request == "EndTxn" {
+				x.late[e.Process] = append(x.late[e.Process], i)
+			}
 		case Watermark:
 			if end := x.ends[e.partition()]; e.HighWatermark >= 0 && (end == nil || end.HighWatermark <= e.HighWatermark) {
 				x.ends[e.partition()] = e

@@ -61,8 +61,8 @@ func order(x *index) (found []Anomaly) {
 // gaps wants a record at each offset below the high watermark: offset-gap.
 func gaps(x *index) (found []Anomaly) {
 	for _, p := range partitions(x.ends) {
-		if len(x.log) == 0 {
-			return nil // the log was not read
+		if len(x.log) == 0 || x.markersHidden() {
+			return nil // the log was not read, or not all of it
 		}
 		end := x.ends[p]
 		next := end.Start

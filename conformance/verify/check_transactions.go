@@ -21,7 +21,7 @@ func isolation(x *index) (found []Anomaly) {
 		t := x.txns[name]
 		switch {
 		case t.told(false), t.asked < 0, !t.commit:
-			found = append(found, Anomaly{"G1a-aborted-read", fmt.Sprintf("%s at %s is seen, and %s was not committed", e.Value, e.place(), name), i})
+			found = append(found, Anomaly{"G1a-aborted-read", fmt.Sprintf("%s at %s is seen, and %s was not committed%s", e.Value, e.place(), name, x.lateEnd(t)), i})
 		case !t.mayCommit(i):
 			found = append(found, Anomaly{"precommitted-read", fmt.Sprintf("%s at %s is seen before the commit of %s was asked for", e.Value, e.place(), name), i})
 		}
@@ -31,6 +31,32 @@ func isolation(x *index) (found []Anomaly) {
 
 // shows says that a reader of committed data was given a record.
 func (e *Event) shows() bool { return e.Kind == View || e.Kind == Poll || e.Kind == Read && e.Stable }
+
+// lateEnd names the late copy of an older transaction's EndTxn that may have ended
+// this one: before KIP-890 both have the same producer id and epoch.
+func (x *index) lateEnd(t *transaction) string {
+	if len(t.sends) == 0 {
+		return ""
+	}
+	began := t.sends[0]
+	session := x.history[began].Process
+	for _, i := range x.late[session] {
+		sent := x.history[i].Since
+		if i < began || sent > began {
+			continue
+		}
+		for j := min(sent, len(x.history)) - 1; j >= 0; j-- {
+			if e := &x.history[j]; e.Kind == End && e.Process == session {
+				how := "abort"
+				if e.Commit {
+					how = "commit"
+				}
+				return fmt.Sprintf("; the request to %s %s came again in between (event %d)", how, e.Txn, i)
+			}
+		}
+	}
+	return ""
+}
 
 // transactions wants each to be there as a whole, with the offsets of its
 // groups, or not at all: torn-txn.
@@ -47,7 +73,7 @@ func transactions(x *index) (found []Anomaly) {
 		}
 		committed := t.told(true)
 		if (committed || seen > 0) && seen < len(t.sends) {
-			found = append(found, Anomaly{"torn-txn", fmt.Sprintf("%d of %d records of %s are seen; told committed: %v", seen, len(t.sends), name, committed), at})
+			found = append(found, Anomaly{"torn-txn", fmt.Sprintf("%d of %d records of %s are seen; told committed: %v%s", seen, len(t.sends), name, committed, x.lateEnd(t)), at})
 		}
 		for _, i := range t.includes {
 			e := &x.history[i]
@@ -128,8 +154,8 @@ func doubled(x *index) (found []Anomaly) {
 // markers works the committed view out again from the control records of the
 // final log and compares: marker-mismatch.
 func markers(x *index) (found []Anomaly) {
-	if len(x.shown) == 0 {
-		return nil // the view was not read
+	if len(x.shown) == 0 || x.markersHidden() {
+		return nil // the view was not read, or what it follows from
 	}
 	expected := make(map[place]bool)
 	for _, p := range partitions(x.log) {

@@ -90,6 +90,7 @@ type Event struct {
 	Start         int64         `json:"start,omitempty"`        // log start offset
 	Within        time.Duration `json:"within,omitempty"`
 	Each          time.Duration `json:"each,omitempty"`
+	Request       string        `json:"request,omitempty"` // of a late copy, whose Since is when it was sent first
 	Error         string        `json:"error,omitempty"`
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Mishaps are what happens to the clients of a load, and to what they say. Where
@@ -36,6 +37,7 @@ const (
 // are how it is killed or stopped.
 type life struct {
 	load   *Load
+	name   string          // of the session
 	ctx    context.Context // ends when the client is to leave, or is killed
 	leave  context.CancelFunc
 	body   context.Context // of the client's own goroutines; ends when it is killed
@@ -56,7 +58,7 @@ type life struct {
 
 // born begins the life of a client. Under a lifetime it is killed at some moment.
 func (l *Load) born(ctx context.Context, process, session string) *life {
-	one := &life{load: l, random: l.random(session), conns: map[net.Conn]struct{}{}}
+	one := &life{load: l, name: session, random: l.random(session), conns: map[net.Conn]struct{}{}}
 	one.ctx, one.leave = context.WithCancel(ctx)
 	one.body, one.killed = context.WithCancel(context.WithoutCancel(ctx))
 	if most := l.lifetime(process); most > 0 {
@@ -64,7 +66,7 @@ func (l *Load) born(ctx context.Context, process, session string) *life {
 		one.timer = time.AfterFunc(time.Duration(one.random.Int64N(int64(2*most))), func() {
 			defer one.ending.Done()
 			if !l.calm.Load() {
-				one.kill(session)
+				one.kill()
 			}
 		})
 	}
@@ -113,7 +115,7 @@ func (one *life) end() {
 
 // kill ends the client as SIGKILL ends a process: its connections are closed
 // wherever they are, and it says nothing more.
-func (one *life) kill(session string) {
+func (one *life) kill() {
 	one.mu.Lock()
 	if one.dead || one.frozen != nil {
 		one.mu.Unlock()
@@ -123,7 +125,7 @@ func (one *life) kill(session string) {
 	conns := one.conns
 	one.conns = nil
 	one.mu.Unlock()
-	one.load.recorder.Add(Event{Kind: Mishap, Process: session, Value: ClientKill})
+	one.load.recorder.Add(Event{Kind: Mishap, Process: one.name, Value: ClientKill})
 	for c := range conns {
 		_ = c.(*wire).Conn.Close() // that is the kill
 	}
@@ -228,7 +230,7 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 	m := w.life.load.options.Mishaps
 	if w.life.mishap(m.Cut) {
-		w.life.load.recorder.Add(Event{Kind: Mishap, Value: Cut})
+		w.life.load.recorder.Add(Event{Kind: Mishap, Process: w.life.name, Value: Cut})
 		n, err := w.Conn.Write(b[:len(b)/2])
 		return n, errors.Join(io.ErrClosedPipe, err, w.Conn.Close())
 	}
@@ -240,7 +242,7 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.life.load.copyLater(w, slices.Clone(b), w.life.upTo(copyWithin))
 	}
 	if w.life.mishap(m.Lost) {
-		w.life.load.recorder.Add(Event{Kind: Mishap, Value: LostAnswer})
+		w.life.load.recorder.Add(Event{Kind: Mishap, Process: w.life.name, Value: LostAnswer})
 		w.mu.Lock()
 		w.deaf = true
 		w.mu.Unlock()
@@ -270,6 +272,7 @@ func (w *wire) Close() error {
 // copyLater sends a request once more, after a while, by a connection of its own,
 // as a network does that had lost sight of it. What it is answered nobody reads.
 func (l *Load) copyLater(w *wire, request []byte, after time.Duration) {
+	came := Event{Kind: Mishap, Value: LateCopy, Process: w.life.name, Since: l.recorder.Now(), Request: kmsg.NameForKey(int16(binary.BigEndian.Uint16(request[4:])))}
 	l.copies.Go(func() {
 		<-time.After(after)
 		ctx, cancel := context.WithTimeout(context.Background(), copyTime)
@@ -287,7 +290,7 @@ func (l *Load) copyLater(w *wire, request []byte, after time.Duration) {
 			return
 		}
 		if _, err := io.ReadFull(c, make([]byte, 4)); err == nil {
-			l.recorder.Add(Event{Kind: Mishap, Value: LateCopy})
+			l.recorder.Add(came)
 		}
 	})
 }

@@ -107,7 +107,7 @@ func TestProducersRequestsComeAgain(t *testing.T) {
 	write(t, c, frame(26))
 	s.want(t, 3, 26, 26)
 	one.load.copies.Wait()
-	if h := one.load.recorder.History(); len(h) != 1 || h[0].Value != LateCopy {
+	if h := one.load.recorder.History(); len(h) != 1 || h[0].Value != LateCopy || h[0].Process != "p/0" || h[0].Request != "EndTxn" {
 		t.Errorf("recorded %v, want one late copy", h)
 	}
 	select {
@@ -163,7 +163,7 @@ func TestAKilledClientSaysNothingMore(t *testing.T) {
 	s := newServer(t)
 	one, c := lived(t, s, Mishaps{})
 	write(t, c, frame(3))
-	one.kill("p/0")
+	one.kill()
 	if _, err := c.Write(frame(3)); err == nil {
 		t.Error("a killed client wrote")
 	}
@@ -176,7 +176,7 @@ func TestAKilledClientSaysNothingMore(t *testing.T) {
 	if h := one.load.recorder.History(); len(h) != 1 || h[0].Value != ClientKill || h[0].Process != "p/0" {
 		t.Errorf("recorded %v, want the kill", h)
 	}
-	one.kill("p/0") // once is enough
+	one.kill() // once is enough
 	if len(one.load.recorder.History()) != 1 {
 		t.Error("killed twice")
 	}

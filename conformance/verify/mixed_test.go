@@ -302,3 +302,23 @@ func TestFloorsOfWorkloads(t *testing.T) {
 		}
 	}
 }
+
+// Where an older transaction's EndTxn came again in between, the verdict says so.
+func TestALateEndIsNamed(t *testing.T) {
+	h := transfers().change(1, func(e *Event) bool { return e.Kind == Ended }, func(e *Event) { e.Commit = false })
+	second := h.find(0, of(Send, "t/0/1#0"))
+	came := Event{Kind: Mishap, Value: LateCopy, Request: "EndTxn", Process: "t/0", Since: second}
+	named := func(h History) bool {
+		return slices.ContainsFunc(Check(h), func(a Anomaly) bool {
+			return a.Name == "G1a-aborted-read" && strings.Contains(a.Detail, fmt.Sprintf("the request to commit t/0/0 came again in between (event %d)", second+2))
+		})
+	}
+	if !named(h.insert(second+2, came)) {
+		t.Errorf("%v, want the late copy named", Check(h.insert(second+2, came)))
+	}
+	other := came
+	other.Process = "t/1"
+	if named(h.insert(second+2, other)) || named(h) {
+		t.Error("a copy is named that another session sent")
+	}
+}

@@ -259,6 +259,7 @@ func TestWhatIsNoAnomaly(t *testing.T) {
 		"a transaction open until it timed out": h.change(0, func(e *Event) bool { return e.Kind == Left }, func(e *Event) { e.Kind = Round }).
 			leave(h.find(0, func(e *Event) bool { return e.Kind == Round })),
 		"a record whose producer was never told": h.drop(of(Ack, "b")),
+		"a client that shows no control records": h.drop(func(e *Event) bool { return e.Control }),
 		"a fault that comes soon after the last": append(slices.Clone(h),
 			Event{Kind: Healed, At: 5 * time.Second, Within: time.Second, Each: time.Second}, Event{Kind: Fault, Value: "kill", At: 5 * time.Second}, Event{Kind: Round, At: 9 * time.Second}),
 	} {
