@@ -126,6 +126,7 @@ func Cases() []Case {
 		groupOffsetUnknown,
 		groupOffsetAll,
 		groupOffsetStandalone,
+		groupOffsetNoGroup,
 		groupDeleteEmpty,
 		groupDeleteOffset,
 		groupDeleteSubscribed,

@@ -114,11 +114,10 @@ func look(ctx context.Context, addr string) (*cluster, error) {
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = c.newest(req, -1)
 	req.Topics = []kmsg.MetadataRequestTopic{}
-	answer, err := nc.request(req)
+	meta, err := nc.metadata(req)
 	if err != nil {
 		return nil, err
 	}
-	meta := answer.(*kmsg.MetadataResponse)
 	for _, b := range meta.Brokers {
 		c.brokers[b.NodeID] = net.JoinHostPort(b.Host, strconv.Itoa(int(b.Port)))
 	}
@@ -129,6 +128,16 @@ func look(ctx context.Context, addr string) (*cluster, error) {
 		c.id = *meta.ClusterID
 	}
 	return c, nil
+}
+
+// metadata asks for Metadata, and takes an answer with bytes left over, too: of a
+// broker that adds some nothing else could be judged. protocol/sweep/1 tells of them.
+func (c *conn) metadata(req *kmsg.MetadataRequest) (*kmsg.MetadataResponse, error) {
+	resp, err := c.request(req)
+	if err != nil && !errors.Is(err, errLeftOver) {
+		return nil, err
+	}
+	return resp.(*kmsg.MetadataResponse), nil
 }
 
 // apiVersions asks at version 3, and at 0 when that is refused.
@@ -167,6 +176,12 @@ func (c *cluster) newest(req kmsg.Request, limit int16) int16 {
 	return v
 }
 
+// offers says that the target has a request at all.
+func (c *cluster) offers(key int16) bool {
+	_, ok := c.apis[key]
+	return ok
+}
+
 // missing names the first need the target does not meet, or returns "".
 func (c *cluster) missing(needs []Need) string {
 	for _, n := range needs {
@@ -180,7 +195,7 @@ func (c *cluster) missing(needs []Need) string {
 				return fmt.Sprintf("needs %s, has %d", n, c.features[n.Feature])
 			}
 		default:
-			if r, ok := c.apis[n.Key]; !ok || r.max < n.Version {
+			if !c.offers(n.Key) || c.apis[n.Key].max < n.Version {
 				return fmt.Sprintf("needs %s, which is not offered", n)
 			}
 		}

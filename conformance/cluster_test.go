@@ -39,6 +39,9 @@ func TestDecodeRefusesWhatIsNotTheAnswer(t *testing.T) {
 	if _, err := decode(req, 7, good); err != nil {
 		t.Error(err)
 	}
+	if resp, err := decode(req, 7, append(good[:len(good):len(good)], 0)); resp == nil || !errors.Is(err, errLeftOver) {
+		t.Errorf("an answer with a byte left over is %v, %v; want the answer and %v", resp, err, errLeftOver)
+	}
 	for name, frame := range map[string][]byte{
 		"another correlation id": append([]byte{0, 0, 0, 8}, good[4:]...),
 		"no header":              good[:3],

@@ -37,6 +37,7 @@ const (
 type Need struct {
 	Key     int16  // request key; used when Feature is empty
 	Version int16  // lowest version of Key the broker must reach
+	Kafka   string // the first Kafka that has Version, where the rule is as new as that
 	Feature string // finalized feature, by its name
 	Level   int16  // lowest finalized level of Feature
 	Brokers int    // lowest number of brokers, when above 0
@@ -60,6 +61,10 @@ type Case struct {
 
 // api is the need for one request key at one version.
 func api(key, version int16) Need { return Need{Key: key, Version: version} }
+
+// kafka4 is the need of a rule that Kafka 3.9 does not know yet: it is asked of
+// brokers that offer what came with Kafka 4.0.
+func kafka4() Need { return Need{Key: keyMetadata, Version: 13, Kafka: "4.0"} }
 
 // tv2 lists what the second transaction protocol needs (KIP-890): Produce 12,
 // EndTxn 5, TxnOffsetCommit 5 and the finalized feature.

@@ -17,7 +17,10 @@ import (
 // maxFrame is the largest answer a case reads, in bytes.
 const maxFrame = 100 << 20
 
-var errHeader = errors.New("response header is cut short")
+var (
+	errHeader   = errors.New("response header is cut short")
+	errLeftOver = errors.New("bytes left over")
+)
 
 // A conn is one connection that speaks the Kafka protocol with no cleverness:
 // it negotiates nothing and retries nothing.
@@ -99,7 +102,7 @@ func (c *conn) request(req kmsg.Request) (kmsg.Response, error) {
 }
 
 // decode takes the header off an answer and reads the body at req's version.
-// An answer with bytes left over is an error.
+// An answer with bytes left over is an error, and returned with it.
 func decode(req kmsg.Request, correlation int32, frame []byte) (kmsg.Response, error) {
 	if len(frame) < 4 {
 		return nil, errHeader
@@ -120,7 +123,7 @@ func decode(req kmsg.Request, correlation int32, frame []byte) (kmsg.Response, e
 		return nil, fmt.Errorf("answer to %s: %w", requestName(req), err)
 	}
 	if n := len(body) - len(resp.AppendTo(nil)); n > 0 { // the library reads past nothing, but may stop early
-		return nil, fmt.Errorf("answer to %s has %d bytes left over", requestName(req), n)
+		return resp, fmt.Errorf("answer to %s has %d %w", requestName(req), n, errLeftOver)
 	}
 	return resp, nil
 }

@@ -15,6 +15,8 @@ func (n Need) String() string {
 		return plural(n.Brokers, "broker")
 	case n.Feature != "":
 		return fmt.Sprintf("%s=%d", n.Feature, n.Level)
+	case n.Kafka != "":
+		return fmt.Sprintf("Kafka %s (%s v%d)", n.Kafka, kmsg.NameForKey(n.Key), n.Version)
 	default:
 		return fmt.Sprintf("%s v%d", kmsg.NameForKey(n.Key), n.Version)
 	}
@@ -36,7 +38,6 @@ type Explanation struct {
 	Needs       []string `json:"needs"`
 	Destructive bool     `json:"destructive"`
 	Recorded    []string `json:"recorded"`            // the recordings of Apache Kafka that hold it; none: argued
-	Broken      []string `json:"broken,omitempty"`    // those of a Kafka that does not keep it
 	From        string   `json:"from,omitempty"`      // the one that follows
 	Exchanges   []string `json:"exchanges,omitempty"` // what is sent -> what Kafka answers
 	Looks       []string `json:"looks,omitempty"`     // what is looked at = what Kafka answers
@@ -48,7 +49,7 @@ func Explain(c Case) Explanation {
 	for _, n := range c.Needs {
 		e.Needs = append(e.Needs, n.String())
 	}
-	e.Recorded, e.Broken = recordedBy(c.ID), brokenBy(c.ID)
+	e.Recorded = recordedBy(c.ID)
 	from, rule := recordedFor(c.ID, map[string]int16{transactionVersion: 2})
 	e.From, e.Exchanges = from, rule.Exchanges
 	for _, l := range rule.Looks {
@@ -69,9 +70,6 @@ func (e Explanation) WriteText(w io.Writer) error {
 		fmt.Fprintf(&b, "  careful     a weak broker does not survive it: it runs last, alone, and only with --destructive\n")
 	}
 	fmt.Fprintf(&b, "  oracle      %s\n", oracleLine(e.Recorded))
-	if len(e.Broken) > 0 {
-		fmt.Fprintf(&b, "  not kept    by %s, which is older than the rule\n", strings.Join(e.Broken, ", "))
-	}
 	if e.From != "" {
 		fmt.Fprintf(&b, "\n  What is sent, and what %s answers. Each exchange is shown once; what was asked again until it settled is not.\n", e.From)
 		for _, line := range e.Exchanges {

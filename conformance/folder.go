@@ -14,7 +14,7 @@ import (
 
 // The files of the folder of a case that differs.
 const (
-	wireFile     = "wire.jsonl"    // each request and answer, decoded, a line each
+	WireFile     = "wire.jsonl"    // each request and answer, decoded, a line each
 	TimelineFile = "timeline.html" // the same as a page
 	caseFile     = "case.json"     // the result, the seed and how to run it again
 )
@@ -47,7 +47,7 @@ func (s *suite) keep(r *Result, recorder *wire.Recorder) error {
 		}
 	}
 	return errors.Join(
-		writeFile(dir, wireFile, recorder.WriteLines),
+		writeFile(dir, WireFile, recorder.WriteLines),
 		writeFile(dir, TimelineFile, func(w io.Writer) error { return recorder.Timeline(w, r.ID+" "+r.Title, facts) }),
 		writeFile(dir, caseFile, func(w io.Writer) error {
 			enc := json.NewEncoder(w)

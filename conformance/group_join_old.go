@@ -8,11 +8,7 @@ var groupJoinOld = Case{
 	Run: func(t *T) {
 		for _, version := range []int16{2, 3} {
 			m := t.newMember(t.newGroup(), "")
-			var resp joinResponse
-			t.settle("JoinGroup", isCoordinatorMoving, func() int16 {
-				resp = askOn[joinResponse](t, m.c, m.joinRequest(version))
-				return resp.ErrorCode
-			})
+			resp := m.firstJoin(version)
 			t.mustCode("JoinGroup without a member id", resp.ErrorCode, codeNone)
 			m.id, m.generation = resp.MemberID, resp.Generation
 			t.code("SyncGroup", m.sync(map[string]string{m.id: "mine"}).ErrorCode, codeNone)

@@ -106,7 +106,9 @@ func (s *suite) cleanUp(ctx context.Context, t *T) {
 			w.release(t.members)
 		}
 		for _, g := range t.groups {
-			w.deleteGroup(g)
+			if w.cluster.offers(keyDeleteGroups) {
+				w.deleteGroup(g)
+			}
 		}
 	})
 	if broken != nil {

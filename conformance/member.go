@@ -78,15 +78,18 @@ func (m *member) identify() *member {
 	if m.instance != nil {
 		return m
 	}
+	m.id = m.firstJoin(-1).MemberID
+	return m
+}
+
+// firstJoin sends one JoinGroup at a version, negative for the newest, again
+// while the coordinator is not there yet.
+func (m *member) firstJoin(version int16) (resp joinResponse) {
 	m.t.settle("JoinGroup", isCoordinatorMoving, func() int16 {
-		resp := askOn[*kmsg.JoinGroupResponse](m.t, m.c, m.joinRequest(-1))
-		m.id = resp.MemberID
-		if resp.ErrorCode == codeMemberIDRequired {
-			return codeNone
-		}
+		resp = askOn[joinResponse](m.t, m.c, m.joinRequest(version))
 		return resp.ErrorCode
 	})
-	return m
+	return resp
 }
 
 // startJoin sends a JoinGroup and returns what waits for its answer. A

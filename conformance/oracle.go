@@ -111,18 +111,6 @@ func recordedBy(id string) []string {
 	return names
 }
 
-// brokenBy names the recordings of a Kafka that does not keep a rule: an older
-// one than the rule.
-func brokenBy(id string) []string {
-	names := []string{}
-	for _, r := range oracle() {
-		if slices.Contains(r.Differ(), id) {
-			names = append(names, r.Name)
-		}
-	}
-	return names
-}
-
 // recordedFor is the rule in the recording that is nearest to a broker with
 // these features: one with the same transaction protocol, or else any.
 func recordedFor(id string, features map[string]int16) (from string, rule RecordedRule) {

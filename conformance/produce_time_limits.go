@@ -5,8 +5,9 @@ import "time"
 var produceTimeLimits = Case{
 	ID:          "produce/time/1",
 	Title:       "a timestamp far in the future is INVALID_TIMESTAMP",
-	Requirement: "message.timestamp.after.max.ms (KIP-937)",
+	Requirement: "message.timestamp.after.max.ms (KIP-937), an hour unless it is set (KIP-1030)",
 	Level:       Must,
+	Needs:       []Need{kafka4()},
 	Run: func(t *T) {
 		log := t.oneLog()
 		b := plain("a")

@@ -24,7 +24,12 @@ var readAbortedInterleaved = Case{
 				bad.append(log, 2)
 				want = append(want, good.batch(good.next[log], 2).values...)
 				good.append(log, 2)
+				open := t.highWatermark(log)
 				bad.end(false)
+				t.until("the first marker is written", func() (string, bool) {
+					hw := t.highWatermark(log)
+					return fmt.Sprintf("high watermark %d", hw), hw > open
+				})
 				good.end(true)
 			}
 			t.stable(log)

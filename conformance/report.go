@@ -176,7 +176,7 @@ func (r Result) Text(brokers []string) string {
 		}
 	}
 	if r.Trace != "" {
-		fmt.Fprintf(&b, "   trace       %s (%s, %s)\n", r.Trace, wireFile, TimelineFile)
+		fmt.Fprintf(&b, "   trace       %s (%s, %s)\n", r.Trace, WireFile, TimelineFile)
 	}
 	fmt.Fprintf(&b, "   rerun       %s\n", r.Rerun(brokers))
 	return b.String()

@@ -20,8 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// serveTiny answers ApiVersions and Metadata and closes on anything else: the
-// least a run needs.
+// serveTiny answers ApiVersions and Metadata, the least a run needs, and closes
+// on anything else; it says that it has CreateTopics, too.
 func serveTiny(t *testing.T) (addr string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,7 +65,7 @@ func answerTiny(r io.Reader, w io.Writer, self net.Addr) error {
 	case keyApiVersions:
 		resp := kmsg.NewPtrApiVersionsResponse()
 		resp.Version = version
-		resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: keyApiVersions, MaxVersion: 3}, {ApiKey: keyMetadata, MaxVersion: 4}}
+		resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{{ApiKey: keyApiVersions, MaxVersion: 3}, {ApiKey: keyMetadata, MaxVersion: 4}, {ApiKey: keyCreateTopics}}
 		out = resp.AppendTo(out)
 	case keyMetadata:
 		resp := kmsg.NewPtrMetadataResponse()
@@ -106,16 +106,19 @@ func TestRunReportsPassFailAndSkip(t *testing.T) {
 	addr := serveTiny(t)
 	report, err := Run(t.Context(), Config{
 		Brokers: []string{addr}, Parallel: 2, Progress: &progress,
-		Filter: []string{"protocol/versions/2", "txn/empty/1", "produce/minisr/1"},
+		Filter: []string{"protocol/versions/2", "txn/empty/1", "produce/minisr/1", "group/describe/1", "group/join/2"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Verdict{Pass, Fail, Skip} // in the order of the list of cases
+	want := []Verdict{Pass, Fail, Skip, Skip, Skip} // in the order of the list of cases
 	for i, r := range report.Results {
 		if r.Verdict != want[i] {
 			t.Errorf("%s is %s, want %s: %+v", r.ID, r.Verdict, want[i], r.Checks)
 		}
+	}
+	if got, want := report.Results[2].Reason, "needs FindCoordinator, which is not offered"; got != want {
+		t.Errorf("a case that comes to a request that is not there is skipped as %q, want %q", got, want)
 	}
 	if report.OK() || report.Run == "" || report.Target.Brokers != 1 {
 		t.Errorf("report %+v", report)
@@ -158,7 +161,7 @@ func TestCaseThatDiffersLeavesItsTrace(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		wireFile:     `"direction":"request","api":"CreateTopics"`,
+		WireFile:     `"direction":"request","api":"CreateTopics"`,
 		TimelineFile: "CreateTopics v0",
 		caseFile:     `"seed": 7`,
 	} {

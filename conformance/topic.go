@@ -12,6 +12,7 @@ type topic struct {
 	id      [16]byte
 	leaders []int32 // node id by partition
 	epochs  []int32 // leader epoch by partition
+	wide    bool    // the broker chose how many partitions
 }
 
 // A partition is one partition of a topic.
@@ -37,9 +38,25 @@ func (t *T) oneLog(configs ...string) partition { return t.newTopic(1, configs..
 
 // makeTopic makes the topic under the name it already has.
 func (t *T) makeTopic(tp *topic, partitions int32, configs ...string) {
+	if !t.cluster.offers(keyCreateTopics) && len(configs) == 0 {
+		t.autoTopic(tp, int(partitions))
+		return
+	}
 	answer := t.createTopic(tp.name, partitions, 1, configs...)
 	t.mustCode("CreateTopics "+tp.name, answer.ErrorCode, codeNone)
 	t.until("metadata and leaders of "+tp.name, func() (string, bool) { return t.located(tp, int(partitions)) })
+}
+
+// autoTopic has a broker that creates no topics by request make one for asking
+// after it, with as many partitions as it likes.
+func (t *T) autoTopic(tp *topic, partitions int) {
+	tp.wide = true
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = t.newest(req, -1)
+	req.AllowAutoTopicCreation = true
+	req.Topics = []kmsg.MetadataRequestTopic{{Topic: &tp.name}}
+	t.askMetadata(t.any(), req) // it may not be there yet in this answer
+	t.until("metadata and leaders of "+tp.name, func() (string, bool) { return t.located(tp, partitions) })
 }
 
 // createTopic sends CreateTopics for one topic.
@@ -94,6 +111,9 @@ func (t *T) together(partitions int32) *topic {
 func (t *T) located(tp *topic, partitions int) (string, bool) {
 	for _, node := range t.cluster.nodes() {
 		meta := t.metadata(node, tp.name)
+		if tp.wide {
+			partitions = max(partitions, len(meta.Partitions))
+		}
 		if meta.ErrorCode != codeNone || len(meta.Partitions) != partitions {
 			return fmt.Sprintf("node %d: %s, %d partitions", node, codeName(meta.ErrorCode), len(meta.Partitions)), false
 		}
@@ -122,11 +142,20 @@ func (t *T) metadata(node int32, name string) kmsg.MetadataResponseTopic {
 	one := kmsg.NewMetadataRequestTopic()
 	one.Topic = &name
 	req.Topics = append(req.Topics, one)
-	resp := ask[*kmsg.MetadataResponse](t, node, req)
+	resp := t.askMetadata(node, req)
 	if len(resp.Topics) != 1 {
 		t.fatalf("Metadata "+name, "1 topic", "%d topics", len(resp.Topics))
 	}
 	return resp.Topics[0]
+}
+
+// askMetadata asks a broker for what the case needs to know of the cluster.
+func (t *T) askMetadata(node int32, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	resp, err := t.node(node).metadata(req)
+	if err != nil {
+		t.fatalf(requestName(req), "an answer", "%v", err)
+	}
+	return resp
 }
 
 // deleteTopic deletes a topic by name and waits until no broker lists it.

@@ -1,7 +1,8 @@
 #!/bin/bash
-# matrix.sh [FOLDER]: the conformance suite against oncelog (one node and three), Apache Kafka and kfake, one after the other, and
-# docs/conformance-matrix.md from what they answered. Needs bin/oncelog (make build), java, mvn and go; the reports stay in FOLDER.
-# Environment: PORT (30400; Kafka takes the next one too), KAFKAS ("version transaction.version"; several with commas between).
+# matrix.sh [FOLDER]: the conformance suite against oncelog (one node and three), Apache Kafka, kfake and librdkafka's mock cluster, one
+# after the other, and docs/conformance-matrix.md from what they answered. Needs bin/oncelog (make build), java, mvn, go and python3; the
+# reports stay in FOLDER. Environment: PORT (30400; Kafka takes the next one too), KAFKAS ("version transaction.version"; several with
+# commas between).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd); root=$here/..; oncelog=$root/bin/oncelog
 PORT=${PORT:-30400}; KAFKAS=${KAFKAS-4.3.1 2,4.3.1 1,3.9.2 2}
@@ -30,6 +31,10 @@ while read -r version level; do
 done < <(tr ',' '\n' <<<"$KAFKAS")
 if kfake=$("$here/kfake.sh" "$scratch/kfake"); then
   judge "kfake" kfake "127.0.0.1:$PORT" --parallel 1 --start "exec '$kfake' 127.0.0.1:$PORT"
+fi
+export CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/oncelog-interop
+if "$here/interop/install" python; then
+  judge "librdkafka's mock cluster" librdkafka-mock "127.0.0.1:$PORT" --parallel 1 --timeout 10s --start "exec '$CACHE/python/bin/python' '$here/interop/python/mock_cluster.py' 127.0.0.1:$PORT 2>/dev/null"
 fi
 { cat <<'HEAD'
 # Which rules each broker keeps

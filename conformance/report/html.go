@@ -68,14 +68,14 @@ func htmlDifference(p *page.Writer, r conformance.Result, addresses []string) {
 	}
 	p.Put("</tbody></table>\n<p>")
 	if r.Trace != "" {
-		p.Put(`<a href="%s">every request and answer</a><br>`, timeline(r.Trace))
+		p.Put(`<a href="%s">every request and answer</a>, <a href="%s">as lines of JSON</a><br>`, kept(r.Trace, conformance.TimelineFile), kept(r.Trace, conformance.WireFile))
 	}
 	p.Put("rerun <code>%s</code></p>\n</article>\n", r.Rerun(addresses))
 }
 
-// timeline is the address of a trace's page, beside this one or where the trace is.
-func timeline(trace string) string {
-	return (&url.URL{Path: filepath.ToSlash(filepath.Join(trace, conformance.TimelineFile))}).String()
+// kept is the address of a file of a trace, beside this page or where the trace is.
+func kept(trace, file string) string {
+	return (&url.URL{Path: filepath.ToSlash(filepath.Join(trace, file))}).String()
 }
 
 // An htmlCases is the cases of one area.
@@ -101,19 +101,24 @@ func areas(results []conformance.Result) (all []htmlCases) {
 
 func htmlArea(p *page.Writer, a htmlCases) {
 	p.Put(`<details open><summary><b>%s</b> <span class="soft">%s</span></summary>`+"\n", a.name, fmt.Sprint(len(a.results)))
-	p.Put("<table><thead><tr><th>case</th><th>rule</th><th>level</th><th>rule is</th><th>verdict</th><th>took</th></tr></thead><tbody>\n")
+	p.Put("<table class=\"cases\"><thead><tr><th>case</th><th>rule</th><th>level</th><th>verdict</th></tr></thead><tbody>\n")
 	for _, r := range a.results {
 		known := "argued"
 		if len(r.Oracle) > 0 {
 			known = "recorded"
 		}
-		p.Put(`<tr><td class="id">%s</td><td>%s</td><td>%s</td><td>%s</td><td><span class="%s">%s</span>`, r.ID, r.Title, string(r.Level), known, class(r.Verdict), string(r.Verdict))
-		if r.Reason != "" {
-			p.Put(` <span class="soft">%s</span>`, r.Reason)
-		}
-		p.Put("</td><td>%s</td></tr>\n", fmt.Sprintf("%.0f ms", r.Seconds*1000))
+		p.Put(`<tr><td class="id">%s</td><td>%s</td><td>%s <span class="soft">%s</span></td><td><span class="%s">%s</span> <span class="soft">%s</span></td></tr>`+"\n",
+			r.ID, r.Title, string(r.Level), known, class(r.Verdict), string(r.Verdict), because(r))
 	}
 	p.Put("</tbody></table></details>\n")
+}
+
+// because is why a case has no verdict or another than it seems, or how long it took.
+func because(r conformance.Result) string {
+	if r.Reason != "" {
+		return r.Reason
+	}
+	return fmt.Sprintf("%.0f ms", r.Seconds*1000)
 }
 
 // class is the style of a verdict.
