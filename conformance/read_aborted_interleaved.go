@@ -30,9 +30,8 @@ var readAbortedInterleaved = Case{
 					hw := t.highWatermark(log)
 					return fmt.Sprintf("high watermark %d", hw), hw > open
 				})
-				good.end(true)
+				good.endSettled(true, log)
 			}
-			t.stable(log)
 			got := t.committed(log)
 			t.record("records shown", slices.Equal(got, want), fmt.Sprint(want), fmt.Sprint(got))
 			t.equal("records stored", len(t.values(log)), 18)

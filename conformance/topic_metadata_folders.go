@@ -36,8 +36,8 @@ func (t *T) folderSizes(tp *topic, req *kmsg.DescribeLogDirsRequest) map[int32]i
 	resp := ask[*kmsg.DescribeLogDirsResponse](t, tp.leaders[0], req)
 	t.code("DescribeLogDirs", resp.ErrorCode, codeNone)
 	sizes := map[int32]int64{}
-	for _, dir := range resp.Dirs {
-		t.code("folder "+dir.Dir, dir.ErrorCode, codeNone)
+	for i, dir := range resp.Dirs {
+		t.code(fmt.Sprintf("folder %d", i+1), dir.ErrorCode, codeNone)
 		for _, one := range dir.Topics {
 			for _, p := range one.Partitions {
 				if one.Topic == tp.name {

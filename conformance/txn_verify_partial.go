@@ -14,6 +14,7 @@ var txnVerifyPartial = Case{
 	Alone:       true,
 	Needs:       tv1(),
 	Run: func(t *T) {
+		t.races() // which partition the answer tells of first
 		tp, p := t.together(2), t.transactional(1)
 		p.begin(tp.at(0))
 		req := t.produceRequest(tp.at(0), call{version: at(10), txid: p.txid}, p.batch(0, 1).encode())
