@@ -1,4 +1,4 @@
-# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, LONG, MINUTE, MOST, ROUNDS, SEED, SEEDS, SETTLE and BROKERS may be set on the command line.
+# Each target is one line a newcomer can run. RACE, FUZZTIME, IDLETIME, LEADERSHIPS, LONG, MINUTE, MOST, ROUNDS, SEED, SEEDS and BROKERS may be set on the command line.
 GO       ?= go
 BROKERS  ?= localhost:9092
 FUZZTIME ?= 30s
@@ -8,7 +8,6 @@ SEEDS    ?= $(if $(LONG),1000,300)
 KILLS    ?= 20
 BESIDE   ?= 100
 SEED     ?= 0
-SETTLE   ?= 1s
 IDLETIME ?= 10s
 MINUTE   ?= 1m
 MOST     ?= 8
@@ -66,8 +65,8 @@ fulldisk: ## a real disk of 24 MB fills up under load, of a lone broker and of o
 chaos: build ## three brokers killed, stopped and parted under load for a minute, and all that clients were told judged; LONG=1 for ten; MOVES=1: partitions move and a fourth broker comes and goes, for three; SEED repeats a run's choices
 	bin/oncelog verify chaos --seed $(SEED) $(if $(LONG),--for 10m --transactors 32 --min-txns 20000 --min-faults 60 --min-client-kills 300 --min-zombies 100 --min-late-copies 2000,$(if $(MOVES),--moves --for 3m,--for 55s))
 
-verify: ## the same load and judge against BROKERS; SETTLE=12s for Apache Kafka, which looks for timed out transactions every 10 s
-	$(GO) test -count=1 -run '^TestBrokers$$' -v ./conformance/verify -brokers $(BROKERS) -settle $(SETTLE)
+verify: build ## oncelog verify run against BROKERS: mixed clients to which mishaps happen, for MINUTE, and all that they were told judged
+	bin/oncelog verify run --brokers $(BROKERS) --for $(MINUTE)
 
 idle: ## latency of an active client and the broker's memory, with and without 1,000 idle and ten slow connections beside it
 	$(GO) test -count=1 -run '^TestCrowdFigures$$' -v -timeout 30m ./cmd/oncelog -crowd $(IDLETIME)

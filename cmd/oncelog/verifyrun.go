@@ -30,6 +30,7 @@ type runFlags struct {
 	view      string
 	keep      bool
 	settle    time.Duration
+	tolerate  []string
 	verify.Mishaps
 }
 
@@ -67,6 +68,7 @@ is wrong. 3: no broker answered. 4: too little was done to prove anything.`,
 	flags.Float64Var(&f.Lost, "lost", 0.005, "share of them whose answer is lost")
 	flags.Float64Var(&f.Cut, "cut", 0.005, "share of them in whose middle the connection is cut")
 	flags.DurationVar(&f.settle, "settle", chaosSettle, "how long after its timeout a transaction may be open whose client left; Apache Kafka looks every 10 s")
+	flags.StringSliceVar(&f.tolerate, "tolerate", []string{"lso-above-hw"}, "anomalies that are told and fail nothing; Apache Kafka reads the last stable offset of an answer after its high watermark")
 	flags.StringVar(&f.history, "history", "", "keep the history in this file, a line of JSON an event (docs/verify.md)")
 	flags.StringVar(&f.view, "view", "", "also draw the commits and answers of one committed offset on this HTML page")
 	flags.BoolVar(&f.keep, "keep", false, "keep the topics and groups of the run")
@@ -159,6 +161,9 @@ func (a *app) verifyBroker(ctx context.Context, f *runFlags) error {
 
 // run lets the clients work, and leaves nothing of theirs on the brokers.
 func (f *runFlags) run(ctx context.Context, recorder *verify.Recorder, say func(string, ...any)) (rounds int, err error) {
+	for _, name := range f.tolerate {
+		recorder.Add(verify.Event{Kind: verify.Tolerate, Value: name})
+	}
 	recorder.Add(verify.Event{Kind: verify.Round})
 	load, err := verify.Start(ctx, recorder, verify.Options{
 		Brokers: f.brokers, TransactionTimeout: 2 * time.Second, Settle: f.settle, Seed: f.seed,

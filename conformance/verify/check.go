@@ -65,7 +65,15 @@ type Verdict struct {
 // Judge checks a history and counts what it achieved.
 func Judge(h History, f Floors) Verdict {
 	figures, x := figuresOf(h), newIndex(h)
-	return Verdict{x.check(), allowedCycles(x), missed(h, f, figures), figures}
+	v := Verdict{Allowed: allowedCycles(x), Missed: missed(h, f, figures), Figures: figures}
+	for _, a := range x.check() {
+		if x.tolerated[a.Name] {
+			v.Allowed = append(v.Allowed, a)
+		} else {
+			v.Anomalies = append(v.Anomalies, a)
+		}
+	}
+	return v
 }
 
 // checks are all there is to look for.
@@ -90,19 +98,20 @@ func (x *index) check() []Anomaly {
 
 // An index finds the events of a history. The maps hold positions in it.
 type index struct {
-	history History
-	sent    map[string]int
-	acked   map[string]int
-	txns    map[string]*transaction
-	names   []string             // of the transactions, by their first event
-	log     map[partition][]int  // the final log by offset
-	at      map[place]int        // the same by place
-	where   map[string][]int     // the same by value
-	view    map[string][]int     // the committed view by value
-	shown   map[partition][]int  // the committed view by offset
-	late    map[string][]int     // late copies of EndTxn by session
-	markers bool                 // the log has control records
-	ends    map[partition]*Event // the answer that named the highest high watermark
+	history   History
+	sent      map[string]int
+	acked     map[string]int
+	txns      map[string]*transaction
+	names     []string             // of the transactions, by their first event
+	log       map[partition][]int  // the final log by offset
+	at        map[place]int        // the same by place
+	where     map[string][]int     // the same by value
+	view      map[string][]int     // the committed view by value
+	shown     map[partition][]int  // the committed view by offset
+	late      map[string][]int     // late copies of EndTxn by session
+	tolerated map[string]bool      // names of anomalies
+	markers   bool                 // the log has control records
+	ends      map[partition]*Event // the answer that named the highest high watermark
 }
 
 // A transaction is what became of one.
@@ -130,7 +139,7 @@ func newIndex(h History) *index {
 	x := &index{
 		history: h, sent: map[string]int{}, acked: map[string]int{}, txns: map[string]*transaction{},
 		log: map[partition][]int{}, at: map[place]int{}, where: map[string][]int{},
-		view: map[string][]int{}, shown: map[partition][]int{}, late: map[string][]int{}, ends: map[partition]*Event{},
+		view: map[string][]int{}, shown: map[partition][]int{}, late: map[string][]int{}, tolerated: map[string]bool{}, ends: map[partition]*Event{},
 	}
 	for i := range h {
 		e := &h[i]
@@ -149,6 +158,8 @@ func newIndex(h History) *index {
 		case View:
 			x.shown[e.partition()] = append(x.shown[e.partition()], i)
 			x.view[e.Value] = append(x.view[e.Value], i)
+		case Tolerate:
+			x.tolerated[e.Value] = true
 		case Mishap:
 			if e.Value == LateCopy && e.Request == "EndTxn" {
 				x.late[e.Process] = append(x.late[e.Process], i)

@@ -41,6 +41,7 @@ const (
 	Log       Kind = "log"       // a record of the final log, control records and aborted ones included
 	View      Kind = "view"      // a record that a reader of committed data sees in the end
 	Round     Kind = "round"     // a round of faults begins
+	Tolerate  Kind = "tolerate"  // anomalies with the name Value are to be told, and no fault
 	Kill      Kind = "kill"      // a broker was killed, or asked to end
 	Fault     Kind = "fault"     // Value begins to be done to Process
 	Mishap    Kind = "mishap"    // Value happened to Process, a client, or to what one said

@@ -276,6 +276,18 @@ func (h History) leave(i int) History {
 	return h
 }
 
+// What a history says is tolerated is told, and is no anomaly; all else is.
+func TestTolerated(t *testing.T) {
+	bent := sound().change(0, func(e *Event) bool { return e.Kind == Watermark }, func(e *Event) { e.LastStable = 6 }).drop(of(Log, "b"))
+	strict, v := Judge(bent, Floors{}), Judge(append(bent, Event{Kind: Tolerate, Value: "lso-above-hw"}), Floors{})
+	has := func(all []Anomaly) bool {
+		return slices.ContainsFunc(all, func(a Anomaly) bool { return a.Name == "lso-above-hw" })
+	}
+	if !has(strict.Anomalies) || has(strict.Allowed) || has(v.Anomalies) || !has(v.Allowed) || len(v.Anomalies) != len(strict.Anomalies)-1 {
+		t.Errorf("%+v and %+v, want the one that is tolerated among those that are allowed", strict, v)
+	}
+}
+
 func TestFloors(t *testing.T) {
 	floors := Floors{Acked: 2, Ended: 3, Kills: 1, Committed: 2, Aborted: 1, Transformed: 2, Read: 5, Positions: 2, Grants: 3}
 	if v := Judge(sound(), floors); len(v.Missed) != 0 || len(v.Anomalies) != 0 {
