@@ -53,6 +53,7 @@ const (
 	codeCoordinatorNotAvailable int16 = 15
 	codeNotCoordinator          int16 = 16
 	codeInvalidTopic            int16 = 17
+	codeNotEnoughReplicas       int16 = 19
 	codeInvalidRequiredAcks     int16 = 21
 	codeIllegalGeneration       int16 = 22
 	codeInconsistentProtocol    int16 = 23

@@ -52,11 +52,17 @@ func (r Recording) Differ() []string {
 }
 
 // With is the recording with the rules of a newer one of the same broker put
-// in, in the order of the list of cases. A rule that is no case any more goes.
+// in, in the order of the list of cases. What the newer one had to skip, such as
+// a rule that wants more brokers, stays. A rule that is no case any more goes.
 func (r Recording) With(newer Recording) Recording {
 	rules := map[string]RecordedRule{}
-	for _, one := range slices.Concat(r.Rules, newer.Rules) {
+	for _, one := range r.Rules {
 		rules[one.ID] = one
+	}
+	for _, one := range newer.Rules {
+		if _, known := rules[one.ID]; !known || one.Verdict != Skip {
+			rules[one.ID] = one
+		}
 	}
 	newer.Rules = nil
 	for _, c := range Cases() {

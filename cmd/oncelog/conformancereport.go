@@ -160,7 +160,9 @@ func (a *app) conformanceRecord() *cobra.Command {
 		Long: `Ask a broker every case, several times, and write what it answered each time to
 FOLDER/NAME.json, without names, ids, ports and times. Recordings in
 conformance/oracle are built into the program: explain and run tell from them
-what Apache Kafka answers.
+what Apache Kafka answers. Of what FOLDER/NAME.json holds already, cases that
+were not asked this time stay: those that --filter leaves out, and those that
+want more brokers than there are.
 
 Exit code 1: the broker did not keep every rule; the recording says which.`,
 		Example: "  oncelog conformance record kafka-4.3.1 -b localhost:9092",
@@ -173,7 +175,7 @@ Exit code 1: the broker did not keep every rule; the recording says which.`,
 				return a.suiteError(err)
 			}
 			name := filepath.Join(to, args[0]+".json")
-			if err := writeRecording(name, recording, len(config.Filter) > 0); err != nil {
+			if err := writeRecording(name, recording); err != nil {
 				return usage("--to: %w", err)
 			}
 			if differ := recording.Differ(); len(differ) > 0 {
@@ -191,20 +193,17 @@ Exit code 1: the broker did not keep every rule; the recording says which.`,
 	return cmd
 }
 
-// writeRecording writes a recording to a file. Part of one replaces that part
-// of the recording that is there.
-func writeRecording(name string, recording conformance.Recording, part bool) error {
-	if part {
-		switch file, err := os.Open(name); {
-		case err == nil:
-			old, err := conformance.ReadRecording(file)
-			if err = errors.Join(err, file.Close()); err != nil {
-				return fmt.Errorf("%s: %w", name, err)
-			}
-			recording = old.With(recording)
-		case !errors.Is(err, os.ErrNotExist):
-			return err
+// writeRecording puts a recording into the one that the file holds.
+func writeRecording(name string, recording conformance.Recording) error {
+	switch file, err := os.Open(name); {
+	case err == nil:
+		old, err := conformance.ReadRecording(file)
+		if err = errors.Join(err, file.Close()); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
+		recording = old.With(recording)
+	case !errors.Is(err, os.ErrNotExist):
+		return err
 	}
 	file, err := os.Create(name)
 	if err != nil {
