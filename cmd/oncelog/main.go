@@ -56,7 +56,7 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(
 		a.devCommand(), a.serveCommand(),
 		a.topicCommand(), a.produceCommand(), a.consumeCommand(), a.groupCommand(), a.txnCommand(), a.clusterCommand(),
-		a.logCommand(), a.conformanceCommand(), a.verifyCommand(), a.benchCommand(), a.proxyCommand(), a.versionCommand(),
+		a.logCommand(), a.conformanceCommand(), a.verifyCommand(), a.benchCommand(), a.proxyCommand(), a.monitorCommand(), a.faultCommand(), a.versionCommand(),
 	)
 	for _, family := range root.Commands() {
 		if family.HasSubCommands() {

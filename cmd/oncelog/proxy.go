@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,6 +51,7 @@ which requests: api=Produce,EndTxn client= topic= partition= group= txid= pid= s
 
 func (a *app) proxyCommand() *cobra.Command {
 	var f proxyFlags
+	var control controlFlags
 	cmd := &cobra.Command{
 		Use:   "proxy --upstream BROKER",
 		Short: "Stand before any Kafka-compatible brokers and do to requests what rules say",
@@ -61,31 +64,46 @@ rules hit the same request again when clients do the same again.
 		Example: "  oncelog proxy --upstream localhost:9092 --fault 'lose-answer api=Produce topic=orders'\n  oncelog proxy --upstream localhost:9092 --faults rules.txt -v",
 		Args:    exactly(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.proxy(cmd.Context(), &f)
+			return a.proxy(cmd.Context(), &f, &control)
 		},
 	}
 	a.tlsFlagsOn(cmd)
 	f.on(cmd)
+	cmd.Flags().StringVar(&control.address, "control", "", "serve oncelog fault and oncelog monitor here, such as "+defaultControl+"; beyond loopback it wants --token-file (default: nobody)")
+	control.tokenOn(cmd)
 	a.formatFlag(cmd)
 	return cmd
 }
 
 // proxy serves until it is interrupted.
-func (a *app) proxy(ctx context.Context, f *proxyFlags) error {
+func (a *app) proxy(ctx context.Context, f *proxyFlags, control *controlFlags) (err error) {
+	token, err := control.token()
+	if err != nil {
+		return err
+	}
 	p, err := a.openProxy(f)
 	if err != nil {
 		return err
 	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	banner := map[string]any{"version": version, "bootstrap": p.Address(), "upstream": f.upstream, "pid": os.Getpid()}
+	told := fmt.Sprintf("oncelog %s · proxy\n  Kafka      %s (before %s)\n", version, p.Address(), strings.Join(f.upstream, ","))
+	if control.address != "" {
+		c, failed := proxy.Serve(p, control.address, token)
+		if failed != nil {
+			return usage("--control: %w", failed)
+		}
+		defer func() { err = errors.Join(err, c.Close()) }()
+		banner["control"] = c.Address()
+		told += fmt.Sprintf("  Control    %s (oncelog fault, oncelog monitor)\n", c.Address())
+	}
 	if a.format == "json" {
-		err = a.printJSON(map[string]any{"version": version, "bootstrap": p.Address(), "upstream": f.upstream, "pid": os.Getpid()})
+		err = a.printJSON(banner)
 	} else {
-		_, err = fmt.Fprintf(a.out, "oncelog %s · proxy\n  Kafka      %s (before %v)\n(Ctrl-C to stop)\n", version, p.Address(), f.upstream)
+		_, err = fmt.Fprintln(a.out, told+"(Ctrl-C to stop)")
 	}
 	if err == nil {
 		<-ctx.Done()
-	}
-	if closed := p.Close(); err == nil {
-		err = closed
 	}
 	return err
 }

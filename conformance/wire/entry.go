@@ -56,27 +56,11 @@ func (r *Recorder) Entries() []Entry {
 	r.mu.Lock()
 	frames, dropped := slices.Clone(r.frames), r.dropped
 	r.mu.Unlock()
-	d := decoder{asked: map[asked]Entry{}, secret: map[int]bool{}}
+	var d Decoder
 	entries := make([]Entry, 0, len(frames))
 	for i, f := range frames {
-		e := Entry{
-			N: i + 1, Millis: float64(f.at.Round(time.Microsecond)) / float64(time.Millisecond), Conn: f.conn, Address: f.addr,
-			Direction: "request", Bytes: f.size, Retried: f.retried,
-		}
-		var err error
-		if f.answer {
-			e.Direction = "answer"
-			err = d.answer(&e, f.raw)
-		} else {
-			err = d.request(&e, f.raw)
-		}
-		switch {
-		case err == nil:
-		case d.secret[f.conn] || e.Key == keySASLAuthenticate:
-			e.Problem = err.Error() + "; not shown, it may be a secret"
-		default:
-			e.Problem, e.Raw = err.Error(), hex.EncodeToString(f.raw[:min(len(f.raw), 1024)])
-		}
+		e := d.Decode(Frame{Conn: f.conn, Address: f.addr, Answer: f.answer, Size: f.size, Raw: f.raw})
+		e.N, e.Millis, e.Retried = i+1, float64(f.at.Round(time.Microsecond))/float64(time.Millisecond), f.retried
 		entries = append(entries, e)
 	}
 	if dropped > 0 {
@@ -103,10 +87,50 @@ type asked struct {
 	correlation int32
 }
 
-// A decoder goes through frames in their order.
-type decoder struct {
+// A Frame is one request or answer as it was on the wire, without its length.
+type Frame struct {
+	Conn    int
+	Address string
+	Answer  bool
+	Size    int    // bytes it had
+	Raw     []byte // those that are kept
+}
+
+// A Decoder decodes the frames of any connections, in the order of each. The zero
+// value is ready; one goroutine uses it.
+type Decoder struct {
 	asked  map[asked]Entry
 	secret map[int]bool // connections that authenticate with frames that are no requests
+}
+
+// maxAsked is how many requests a Decoder remembers that had no answer. All are
+// forgotten when there are more, as of a producer that wants no answers.
+const maxAsked = 64 << 10
+
+// Decode tells one frame. N, Millis and Retried are the caller's.
+func (d *Decoder) Decode(f Frame) Entry {
+	if d.asked == nil || len(d.asked) >= maxAsked {
+		d.asked = map[asked]Entry{}
+	}
+	if d.secret == nil {
+		d.secret = map[int]bool{}
+	}
+	e := Entry{Conn: f.Conn, Address: f.Address, Direction: "request", Bytes: f.Size}
+	var err error
+	if f.Answer {
+		e.Direction = "answer"
+		err = d.answer(&e, f.Raw)
+	} else {
+		err = d.request(&e, f.Raw)
+	}
+	switch {
+	case err == nil:
+	case d.secret[f.Conn] || e.Key == keySASLAuthenticate:
+		e.Problem = err.Error() + "; not shown, it may be a secret"
+	default:
+		e.Problem, e.Raw = err.Error(), hex.EncodeToString(f.Raw[:min(len(f.Raw), 1024)])
+	}
+	return e
 }
 
 var (
@@ -114,7 +138,7 @@ var (
 	errOther = errors.New("no request has that key")
 )
 
-func (d *decoder) request(e *Entry, raw []byte) error {
+func (d *Decoder) request(e *Entry, raw []byte) error {
 	r := kbin.Reader{Src: raw}
 	e.Key, e.Version, e.Correlation = r.Int16(), r.Int16(), r.Int32()
 	if !r.Ok() {
@@ -142,7 +166,7 @@ func (d *decoder) request(e *Entry, raw []byte) error {
 	return e.decode(req, r.Src)
 }
 
-func (d *decoder) answer(e *Entry, raw []byte) error {
+func (d *Decoder) answer(e *Entry, raw []byte) error {
 	if len(raw) < 4 {
 		return errShort
 	}

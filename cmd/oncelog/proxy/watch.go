@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/oncelog/oncelog/broker/fault"
+	"github.com/oncelog/oncelog/conformance/wire"
 )
 
 const (
@@ -29,24 +31,28 @@ type Message struct {
 
 // A Watcher is told of messages that match. One that is slow misses some.
 type Watcher struct {
-	C      <-chan Message
-	c      chan Message
-	match  fault.Match
-	missed atomic.Int64
+	c       chan Message
+	match   fault.Match
+	missed  atomic.Int64
+	began   time.Time
+	n       int // told so far
+	decoder wire.Decoder
 }
 
-// Missed is how many messages were not told since it was last asked.
-func (w *Watcher) Missed() int64 { return w.missed.Swap(0) }
+// maxWatchers bounds how many watch.
+const maxWatchers = 16
 
 // Watch tells of messages from now on, until Unwatch.
-func (p *Proxy) Watch(match fault.Match) *Watcher {
-	w := &Watcher{c: make(chan Message, maxWatch), match: match}
-	w.C = w.c
+func (p *Proxy) Watch(match fault.Match) (*Watcher, error) {
+	w := &Watcher{c: make(chan Message, maxWatch), match: match, began: time.Now()}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if n := len(p.watching()); n >= maxWatchers {
+		return nil, fmt.Errorf("%d monitors watch already, want fewer", n)
+	}
 	all := append(slices.Clone(p.watching()), w)
 	p.watchers.Store(&all)
-	return w
+	return w, nil
 }
 
 // Unwatch ends what Watch began.
