@@ -7,6 +7,7 @@ var txnVerifyEnded = Case{
 	Level:       Must,
 	Needs:       append(tv1(), api(keyProduce, 11)),
 	Run: func(t *T) {
+		t.races() // Kafka answers those that it verifies together with the code of the first one
 		for _, commit := range []bool{true, false} {
 			log, p := t.oneLog(), t.transactional(1)
 			p.begin(log).append(log, 1)
@@ -17,7 +18,6 @@ var txnVerifyEnded = Case{
 				late := t.settle("late produce", ending, func() int16 {
 					return t.produce(log, call{version: at(version), txid: p.txid}, p.batch(1, 1)).ErrorCode
 				})
-				// Which of the two depends on who else is verified at the moment.
 				t.code("late produce with the next sequence", late, codeInvalidTxnState, codeTransactionAbortable)
 			}
 			t.equal("high watermark", t.highWatermark(log), 2)
