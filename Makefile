@@ -14,7 +14,7 @@ MOST     ?= 8
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform matrix kgo clients interop streams verifiable tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle idle3
+.PHONY: build test race check cross golden fuzz bench conform matrix pages kgo clients interop streams verifiable tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle idle3
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -77,8 +77,11 @@ idle3: ## three nodes with 1,000 partitions that nobody uses, in one process and
 bench: ## micro-benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./protocol/... ./log/... ./replication/... ./txn/... ./broker/...
 
-matrix: build ## the conformance suite against oncelog, Apache Kafka (4.3.1 with both transaction protocols, 3.9.2) and kfake: docs/conformance-matrix.md
+matrix: build ## the conformance suite against oncelog, Apache Kafka (4.3.1 with both transaction protocols, 3.9.2), kfake and librdkafka's mock cluster: docs/conformance-matrix.md
 	tools/matrix.sh
+
+pages: build ## the pages that oncelog writes, opened in a headless Chromium: nothing on the console, links that lead somewhere, readable in 800 and 1440 px, light and dark
+	tools/pages/run.sh
 
 conform: ## the conformance suite against BROKERS
 	$(GO) test -count=1 ./conformance -args -brokers $(BROKERS)
