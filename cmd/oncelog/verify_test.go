@@ -135,7 +135,7 @@ func TestVerifyRun(t *testing.T) {
 	code, out, errOut, report := exitIncomplete, "", "", verdictReport{}
 	for try := 1; code == exitIncomplete && try <= 3; try++ { // a machine that is busy elsewhere may do too little
 		report = verdictReport{}
-		code, out, errOut = execute(t, "", "verify", "run", "-b", p.Bootstrap, "--for", "3s", "--lifetime", "2s", "--late", "0.3", "--settle", "3s", "--history", history, "-o", "json")
+		code, out, errOut = execute(t, "", "verify", "run", "-b", p.Bootstrap, "--for", "3s", "--lifetime", "2s", "--late", "0.3", "--lost", "0.05", "--cut", "0.05", "--zombies", "0.1", "--settle", "15s", "--history", history, "-o", "json")
 		if err := json.Unmarshal([]byte(out), &report); err != nil {
 			t.Fatalf("exit %d, %v; said:\n%s", code, err, errOut)
 		}

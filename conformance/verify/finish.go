@@ -124,17 +124,27 @@ func (l *Load) Remove(ctx context.Context) error {
 	for _, topic := range deleted {
 		errs = append(errs, topic.Err)
 	}
-	groups, err := admin.DeleteGroups(ctx, l.names.pipe, l.names.readers, l.names.offsets)
-	errs = append(errs, err)
-	for _, group := range groups {
-		if !errors.Is(group.Err, kerr.GroupIDNotFound) { // not all workloads have groups
-			errs = append(errs, group.Err)
-		}
-	}
+	var refused error
+	l.eventually(ctx, patience, func(ctx context.Context) bool { // members that were killed are in until their session ends
+		refused = l.removeGroups(ctx, admin)
+		return !errors.Is(refused, kerr.NonEmptyGroup)
+	})
+	errs = append(errs, refused)
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("delete the topics and groups of the load: %w", err)
 	}
 	return nil
+}
+
+// removeGroups asks once. Not all workloads have groups.
+func (l *Load) removeGroups(ctx context.Context, admin *kadm.Client) error {
+	groups, err := admin.DeleteGroups(ctx, l.names.pipe, l.names.readers, l.names.offsets)
+	for _, group := range groups {
+		if !errors.Is(group.Err, kerr.GroupIDNotFound) {
+			err = errors.Join(err, group.Err)
+		}
+	}
+	return err
 }
 
 // records counts those that are not control records.
