@@ -14,7 +14,7 @@ MOST     ?= 8
 RACE     ?= ./log/... ./replication/... ./txn/... ./broker/... ./cmd/oncelog/bench
 KGO      := v1.22.2
 
-.PHONY: build test race check cross golden fuzz bench conform matrix pages kgo clients interop streams verifiable tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle idle3
+.PHONY: build test race check cross golden fuzz bench conform matrix pages kgo clients interop streams verifiable proxied tools tools-golden reassign judge crash fulldisk chaos sim planted verify idle idle3
 
 build: ## the binary, in bin/: static, which also starts some milliseconds sooner
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags="-s -w" -o bin/oncelog ./cmd/oncelog
@@ -97,6 +97,9 @@ interop: build ## client libraries in several languages, the same four programs 
 
 streams: build ## Kafka Streams counts words exactly once while it is killed three times; BROKERS=host:port for another broker, KILL=10 as above
 	tools/interop/streams/run.sh
+
+proxied: build ## oncelog proxy loses answers of producers with and without idempotence; BROKERS=host:port for another broker
+	tools/proxy.sh
 
 verifiable: build ## Kafka's VerifiableProducer and VerifiableConsumer as a pair; BROKERS=host:port for another broker
 	tools/verifiable.sh

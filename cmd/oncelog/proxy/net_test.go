@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"testing"
+
+	"github.com/oncelog/oncelog/broker/fault"
 )
 
 // network is what memnet has.
@@ -19,4 +22,13 @@ func (s *stand) onlyProxy(ctx context.Context, network, address string) (net.Con
 		return nil, fmt.Errorf("a client dials %s, want the proxy only", address)
 	}
 	return s.broker.Dial(ctx, network, address)
+}
+
+func matching(t *testing.T, line string) fault.Match {
+	t.Helper()
+	m, err := fault.ParseMatch(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
