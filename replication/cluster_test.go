@@ -259,8 +259,11 @@ func (m memoryLinks) travel(from, to int32) error {
 }
 
 func copyRequest(req any) any {
-	if idle, ok := req.(mesh.Idle); ok {
-		req = idle.AppendEntriesRequest
+	switch r := req.(type) {
+	case mesh.Idle:
+		req = r.AppendEntriesRequest
+	case mesh.Urgent:
+		req = r.AppendEntriesRequest
 	}
 	a, ok := req.(*raft.AppendEntriesRequest)
 	if !ok {

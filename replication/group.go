@@ -27,7 +27,6 @@ type group struct {
 	raft      *raft.Raft
 	stopped   atomic.Bool
 	telling   atomic.Bool // tell is under way
-	verifying atomic.Bool // a heartbeat is on its way
 	tasks     sync.WaitGroup
 	stop      func() error // stops raft and waits for its goroutines; the log stays open
 	closeLog  func() error
@@ -170,7 +169,7 @@ func (g *group) leading() {
 // verify has the followers asked now whether they have this leader still, which
 // raft would ask them within two seconds.
 func (g *group) verify() {
-	if g.verifying.Swap(true) {
+	if g.transport.verifying.Swap(true) {
 		return
 	}
 	g.p.task(func() {
@@ -179,7 +178,7 @@ func (g *group) verify() {
 		case <-time.After(verifyPause):
 		case <-g.transport.stop:
 		}
-		g.verifying.Store(false)
+		g.transport.verifying.Store(false)
 	})
 }
 

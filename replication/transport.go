@@ -60,6 +60,7 @@ type transport struct {
 	forgiven            atomic.Bool   // it is, though forgetful
 	prompt              bool          // followers hear of a commit at once
 	newest              atomic.Uint64 // term that another replica sent
+	verifying           atomic.Bool   // the followers are asked if they have this leader still
 
 	mu    sync.Mutex
 	began time.Time // this leadership
@@ -254,7 +255,11 @@ func (t *transport) sendAppend(id raft.ServerID, args *raft.AppendEntriesRequest
 	}
 	args.Entries = args.Entries[:n]
 	sent := time.Now()
-	post(t, id, args, func(answer *raft.AppendEntriesResponse, err error) {
+	var request any = args
+	if len(args.Entries) == 0 && t.verifying.Load() {
+		request = mesh.Urgent{AppendEntriesRequest: args}
+	}
+	post(t, id, request, func(answer *raft.AppendEntriesResponse, err error) {
 		admitted()
 		t.learn(id, args, answer, sent, err)
 		done(answer, err)

@@ -14,24 +14,30 @@ import (
 type beats struct {
 	peer *Peer
 
-	some chan struct{} // one message: the first of a batch waits
+	some   chan struct{} // one message: the first of a batch waits
+	urgent chan struct{} // one message: one of the batch is Urgent
 
 	mu      sync.Mutex
 	waiting []beat
 	ended   bool // nobody sends them any more
 }
 
-// run sends a batch some time after its first beat came, until the peer is no
-// longer one.
+// run sends a batch some time after its first beat came, or a shorter time after its
+// first urgent one, until the peer is no longer one.
 func (b *beats) run() {
 	for {
 		select {
 		case <-b.some:
 			select {
 			case <-time.After(b.peer.mesh.cfg.BeatInterval):
-				b.flush()
+			case <-b.urgent:
+				select {
+				case <-time.After(urgentInterval):
+				case <-b.peer.ctx.Done():
+				}
 			case <-b.peer.ctx.Done():
 			}
+			b.flush()
 		case <-b.peer.ctx.Done():
 			b.end()
 			return
@@ -42,6 +48,13 @@ func (b *beats) run() {
 // An Idle is an append without entries that has time: it tells a follower that
 // holds everything so far how much of it is committed.
 type Idle struct{ *raft.AppendEntriesRequest }
+
+// An Urgent is a heartbeat whose answer somebody waits for.
+type Urgent struct{ *raft.AppendEntriesRequest }
+
+// urgentInterval is how long urgent heartbeats wait for each other: all groups of a
+// node may ask at once.
+const urgentInterval = 50 * time.Millisecond
 
 type beat struct {
 	group   Group
@@ -71,7 +84,7 @@ func (b *beats) end() {
 	b.flush()
 }
 
-func (b *beats) add(group Group, a *raft.AppendEntriesRequest, done func(any, error)) {
+func (b *beats) add(group Group, a *raft.AppendEntriesRequest, urgent bool, done func(any, error)) {
 	b.mu.Lock()
 	if b.ended {
 		b.mu.Unlock()
@@ -81,12 +94,19 @@ func (b *beats) add(group Group, a *raft.AppendEntriesRequest, done func(any, er
 	b.waiting = append(b.waiting, beat{group, a, done})
 	first := len(b.waiting) == 1
 	b.mu.Unlock()
-	if !first {
-		return
+	if first {
+		signal(b.some)
 	}
+	if urgent {
+		signal(b.urgent)
+	}
+}
+
+// signal leaves a message unless there is one: who takes it finds all that came before.
+func signal(c chan struct{}) {
 	select {
-	case b.some <- struct{}{}:
-	default: // it has not looked since the last batch, and will find this one
+	case c <- struct{}{}:
+	default:
 	}
 }
 

@@ -45,7 +45,7 @@ type Config struct {
 
 	PingInterval time.Duration // 0: 250 ms
 	DeadAfter    time.Duration // 0: 1 s without an answer
-	BeatInterval time.Duration // 0: 50 ms; heartbeats to one node wait so long for each other
+	BeatInterval time.Duration // 0: 200 ms; heartbeats to one node wait so long for each other
 }
 
 var (
@@ -128,7 +128,7 @@ func Open(cfg Config) (*Mesh, error) {
 	for _, d := range []struct {
 		field *time.Duration
 		value time.Duration
-	}{{&cfg.PingInterval, 250 * time.Millisecond}, {&cfg.DeadAfter, time.Second}, {&cfg.BeatInterval, 50 * time.Millisecond}} {
+	}{{&cfg.PingInterval, 250 * time.Millisecond}, {&cfg.DeadAfter, time.Second}, {&cfg.BeatInterval, 200 * time.Millisecond}} {
 		if *d.field <= 0 {
 			*d.field = d.value
 		}

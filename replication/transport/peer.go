@@ -36,7 +36,7 @@ func (m *Mesh) newPeer(node int32, address string) *Peer {
 	ctx, cancel := context.WithCancel(m.ctx)
 	p := &Peer{mesh: m, node: node, address: address, ctx: ctx, cancel: cancel}
 	p.contact.Store(-1)
-	p.beats.peer, p.beats.some = p, make(chan struct{}, 1)
+	p.beats.peer, p.beats.some, p.beats.urgent = p, make(chan struct{}, 1), make(chan struct{}, 1)
 	for class := range classes {
 		l := &link{peer: p, class: class, pending: map[uint64]*request{}, redial: make(chan struct{}, 1), up: make(chan struct{})}
 		p.links[class] = l

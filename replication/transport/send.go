@@ -18,11 +18,16 @@ import (
 func (p *Peer) Send(group Group, req any, done func(answer any, err error)) {
 	switch r := req.(type) {
 	case Idle:
-		p.beats.add(group, r.AppendEntriesRequest, done)
+		p.beats.add(group, r.AppendEntriesRequest, false, done)
 		return
+	case Urgent:
+		if req = r.AppendEntriesRequest; isHeartbeat(r.AppendEntriesRequest) {
+			p.beats.add(group, r.AppendEntriesRequest, true, done)
+			return
+		}
 	case *raft.AppendEntriesRequest:
 		if isHeartbeat(r) {
-			p.beats.add(group, r, done)
+			p.beats.add(group, r, false, done)
 			return
 		}
 	}
