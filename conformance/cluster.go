@@ -9,7 +9,6 @@ import (
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/twmb/franz-go/pkg/kversion"
 )
 
 // ErrRemote says that a target is not on this machine and was not allowed.
@@ -109,8 +108,7 @@ func look(ctx context.Context, addr string) (*cluster, error) {
 	for _, f := range resp.FinalizedFeatures {
 		c.features[f.Name] = f.MaxVersionLevel
 	}
-	guess := kversion.FromApiVersionsResponse(resp)
-	c.guess = guess.VersionGuess()
+	c.guess = FirstRelease(resp)
 	req := kmsg.NewPtrMetadataRequest()
 	req.Version = c.newest(req, -1)
 	req.Topics = []kmsg.MetadataRequestTopic{}

@@ -22,7 +22,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/oncelog/oncelog/conformance"
 )
@@ -146,7 +145,7 @@ func (r *run) look(ctx context.Context) error {
 	speaks := map[string]bool{}
 	versions.Each(func(v kadm.BrokerApiVersions) {
 		if v.Err == nil {
-			speaks[guess(v)] = true
+			speaks[conformance.FirstRelease(v.Raw())] = true
 		}
 	})
 	r.report = Report{
@@ -157,22 +156,6 @@ func (r *run) look(ctx context.Context) error {
 		},
 	}
 	return nil
-}
-
-// guess is the first release of Kafka that speaks all that a broker does.
-func guess(v kadm.BrokerApiVersions) string {
-	for _, name := range slices.Backward(kversion.VersionStrings()) {
-		release := kversion.FromString(name)
-		all := true
-		v.EachKeySorted(func(key, _, newest int16) {
-			known, ok := release.LookupMaxKeyVersion(key)
-			all = all && ok && known >= newest
-		})
-		if all {
-			return name
-		}
-	}
-	return v.VersionGuess()
 }
 
 // moduleVersion is the version of a module that this program was built with.
